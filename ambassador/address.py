@@ -1,0 +1,41 @@
+"""Addresses as configuration and logs write them: HOST:PORT, with IPv6 in brackets (RFC 3986, section 3.2.2)."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+MAX_PORT = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host, by name or by number, and a TCP port. An empty host stands for every local address."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """Write the address so that `parse_address` reads it back."""
+        return f"{bracketed(self.host)}:{self.port}"
+
+
+def bracketed(host: str) -> str:
+    """Put an IPv6 address in brackets, and leave every other host as it is."""
+    return f"[{host}]" if ":" in host else host
+
+
+def is_ip(host: str) -> bool:
+    """Tell whether *host* is an IPv4 or IPv6 address rather than a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def unmapped(host: str) -> str:
+    """Write an IPv4-mapped IPv6 address (RFC 4291, section 2.5.5.2) as the IPv4 address that it is."""
+    if host.startswith("::ffff:") and "." in host:
+        return host[7:]
+    return host
