@@ -1,0 +1,1 @@
+"""The admin address: what is asked over HTTP about a running ambassador, and by whom."""

@@ -1,0 +1,90 @@
+"""From a configuration to a running process, wired once."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import importlib
+import os
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ambassador import log
+from ambassador.listener import bind
+from ambassador.server import Process
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from ambassador.config.configuration import Configuration
+    from ambassador.log import Output
+
+_log = structlog.get_logger()
+# Dials to nowhere in particular and clients of the admin server are not worth a longer farewell than this.
+_ADMIN_FAREWELL = 1.0
+
+
+def run(configuration: Configuration) -> int:
+    """Serve until a signal ends it; return the exit code.
+
+    Raises:
+        StartError: an address is in use, not ours, or not allowed. Nothing was served.
+    """
+    settings = configuration.settings
+    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not os.isatty(2))
+    output = log.configure(level=settings.log_level, json_lines=as_json)
+    for warning in configuration.warnings:
+        _log.warning("configuration.warning", message=warning)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(_serve(configuration, output))
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """Return what makes event loops here: uvloop where the platform has it, else asyncio's own."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+async def _serve(configuration: Configuration, output: Output) -> int:
+    loop = asyncio.get_running_loop()
+    process = Process(configuration, loop)
+    output.attach(loop)
+    admin: asyncio.Task[None] | None = None
+    try:
+        process.bind()
+        if configuration.settings.admin is not None:
+            sock = bind(configuration.settings.admin, keepalive=0)
+            admin = loop.create_task(_serve_admin(process, sock), name="admin")
+        # What was made until now lives as long as the process: the garbage collector need not look at it again.
+        gc.freeze()
+        return await process.serve()
+    finally:
+        if admin is not None:
+            admin.cancel()
+            await asyncio.wait([admin], timeout=_ADMIN_FAREWELL)
+        process.close()
+        output.attach(None)
+
+
+async def _serve_admin(process: Process, sock: socket.socket) -> None:
+    """Serve the admin address until cancelled. Owns *sock*.
+
+    aiohttp takes a tenth of a second to import, which a thread does while the routes are served already; whoever asks
+    in the meantime waits in the accept queue.
+    """
+    try:
+        await asyncio.get_running_loop().run_in_executor(None, importlib.import_module, "ambassador.admin.server")
+        from ambassador.admin import server
+
+        runner = await server.start(process, sock)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await runner.cleanup()
+    finally:
+        sock.close()

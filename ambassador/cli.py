@@ -1,0 +1,127 @@
+"""The commands. With `healthcheck` the only reader of the environment and of the arguments; knows the exit codes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+import ambassador
+from ambassador.config.configuration import Configuration, read
+from ambassador.errors import ConfigurationError, StartError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+HOSTS_FILE = Path("/etc/hosts")
+_FAILED = 1
+_MISCONFIGURED = 2
+
+
+class _DefaultToRun(click.Group):
+    """Understand `ambassador`, `ambassador ROUTE…` and `ambassador HOST PORT` as `ambassador run …`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and not args[0].startswith("-")):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_DefaultToRun, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(ambassador.__version__, message="ambassador %(version)s")
+def cli() -> None:
+    """Carry TCP connections from this container to a server elsewhere, as link variables say.
+
+    REDIS_PORT_6379_TCP=tcp://10.0.0.7:6379 means: listen on 6379, carry everything to 10.0.0.7:6379. The settings are
+    environment variables, too; `ambassador check` shows what became of each.
+    """
+
+
+@cli.command()
+@click.argument("routes", nargs=-1, metavar="[ROUTE]...")
+def run(routes: tuple[str, ...]) -> int:
+    """Serve until SIGTERM or SIGINT. This is what happens without a command, too.
+
+    ROUTE is [LISTEN=]HOST:PORT[,HOST:PORT...]; `ambassador HOST PORT` means one route with the same port.
+    """
+    from ambassador import app
+
+    return app.run(_configuration(routes))
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+@click.argument("routes", nargs=-1, metavar="[ROUTE]...")
+def check(routes: tuple[str, ...], *, as_json: bool) -> int:
+    """Print what each variable became: its route, what it resolves to now, or why it was ignored."""
+    from ambassador import check
+
+    return check.run(_configuration(routes), as_json=as_json)
+
+
+@cli.command()
+def healthcheck() -> int:
+    """Ask the running ambassador whether it is ready; for Docker's HEALTHCHECK."""
+    from ambassador import healthcheck
+
+    return healthcheck.main()
+
+
+@cli.command()
+@click.option("--timeout", default="60s", show_default=True, help="How long to wait, such as 500ms, 10s or 5m.")
+@click.argument("routes", nargs=-1, metavar="[ROUTE]...")
+def wait(routes: tuple[str, ...], timeout: str) -> int:
+    """Wait until the ambassador is ready and each upstream accepts a connection.
+
+    This proves the next hop only: a source ambassador accepts whether or not its server is there.
+    """
+    from ambassador import wait
+    from ambassador.config.durations import parse_duration
+
+    try:
+        seconds = parse_duration(timeout)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--timeout") from error
+    return wait.run(_configuration(routes), timeout=seconds)
+
+
+@cli.command()
+def demo() -> int:
+    """Run a whole link on this machine: a server, two ambassadors, and a client that talks through both."""
+    from ambassador import demo
+
+    return demo.run()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return its exit code: 0 done, 1 failed at run time, 2 wrongly configured or called."""
+    try:
+        code = cli.main(arguments, prog_name="ambassador", standalone_mode=False)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.Abort:
+        return 130  # interrupted, as a shell has it
+    except click.ClickException as error:
+        error.show()
+        return _MISCONFIGURED
+    except ConfigurationError as error:
+        for problem in error.problems:
+            click.echo(f"ambassador: {problem}", err=True)
+        return _MISCONFIGURED
+    except StartError as error:
+        click.echo(f"ambassador: {error}", err=True)
+        return _FAILED
+    except KeyboardInterrupt:
+        return 130
+    return int(code or 0)
+
+
+def _configuration(arguments: Sequence[str]) -> Configuration:
+    """Read the whole configuration: environment, arguments, and the hosts file for its advice."""
+    try:
+        hosts = HOSTS_FILE.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        hosts = ""
+    return read(os.environ, arguments=arguments, hosts=hosts)  # noqa: TID251 - the one place that does

@@ -1,0 +1,86 @@
+"""The live connections of a process: how many may be, and who has been quiet for too long."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from ambassador.relay import kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ambassador.connection import Connection
+
+# A peer is dead when nothing was heard of it for this long although it owes an answer. TCP itself would try for a
+# quarter of an hour (tcp_retries2, tcp(7)); an outage of half a minute must be survived.
+DEAD_AFTER = 60.0
+# Each connection is asked once in so many sweeps: asking costs two system calls.
+_SWEEPS_A_ROUND = 10
+
+
+class Connections:
+    """Hold every connection from its admission to its end.
+
+    Attributes:
+        live: the connections by their numbers.
+        limit: how many there may be; None is no limit.
+    """
+
+    def __init__(self, limit: int | None = None) -> None:
+        self.live: dict[int, Connection] = {}
+        self.limit = limit
+        self.on_room: list[Callable[[], None]] = []
+        self.on_empty: Callable[[], None] | None = None
+        self._sweeps = 0
+
+    def full(self) -> bool:
+        """Tell whether another client has to wait in the accept queue."""
+        return self.limit is not None and len(self.live) >= self.limit
+
+    def add(self, connection: Connection) -> None:
+        """Hold a connection."""
+        self.live[connection.id] = connection
+
+    def remove(self, connection: Connection) -> None:
+        """Let go of a connection that has ended; those who waited for room are told."""
+        del self.live[connection.id]
+        if self.on_room:
+            waiting, self.on_room = self.on_room, []
+            for call in waiting:
+                call()
+        if not self.live and self.on_empty is not None:
+            self.on_empty()
+
+    def cut_all(self, end: str) -> int:
+        """End every connection by a reset; return how many there were."""
+        count = len(self.live)
+        for connection in list(self.live.values()):
+            connection.cut(end)
+        return count
+
+    def sweep(self, now: float) -> None:
+        """Look for peers that are dead, which neither an event nor keepalive tells while data is in flight."""
+        self._sweeps += 1
+        turn = self._sweeps % _SWEEPS_A_ROUND
+        for connection in list(self.live.values()):
+            # Not at the start: most connections are over before keepalive would mean anything to them.
+            connection.keep_alive()
+            if connection.id % _SWEEPS_A_ROUND == turn:
+                _look_for_death(connection, now)
+
+
+def _look_for_death(connection: Connection, now: float) -> None:
+    relay = connection.relay
+    if relay is None or relay.over:
+        return
+    for leg in (relay.client, relay.upstream):
+        silence = kernel.silence(leg.socket)
+        if not silence.unanswered:
+            leg.silent_since = None
+        elif leg.silent_since is None or now - leg.silent_since > silence.heard:
+            # Only from now on is an answer known to be owed: before, there may have been nothing to say.
+            leg.silent_since = now
+        elif now - leg.silent_since >= DEAD_AFTER:
+            relay.lose(leg, errno.ETIMEDOUT)
+            return

@@ -1,0 +1,116 @@
+"""`ambassador demo`: a whole link on this machine, with real processes configured by link variables."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PATIENCE = 15.0
+# Enough that a lost, doubled or reordered byte would show, and that both directions run full.
+_PAYLOAD_BYTES = 8 * 1024 * 1024
+
+
+def run() -> int:
+    """Show a link at work; return 0 if every byte came back, else 1."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        threading.Thread(target=_echo_clients, args=(server,), daemon=True).start()
+        server_port = server.getsockname()[1]
+        source_port, target_port = _free_port(), _free_port()
+        click.echo(f"server             an echo server listens on 127.0.0.1:{server_port}")
+        stack.enter_context(_ambassador("source", source_port, server_port))
+        stack.enter_context(_ambassador("target", target_port, source_port))
+        return _talk(target_port)
+
+
+def _talk(port: int) -> int:
+    """Be the application: send, end the stream, and read what comes back."""
+    payload = os.urandom(_PAYLOAD_BYTES)
+    started = time.monotonic()
+    with socket.create_connection(("127.0.0.1", port), _PATIENCE) as client:
+        click.echo(f"client             connected to 127.0.0.1:{port}, which is the target ambassador")
+        sender = threading.Thread(target=_send_all, args=(client, payload), daemon=True)
+        sender.start()
+        back = b"".join(iter(lambda: client.recv(1 << 20), b""))
+        sender.join(_PATIENCE)
+    seconds = time.monotonic() - started
+    same = hashlib.sha256(back).digest() == hashlib.sha256(payload).digest()
+    click.echo(f"client             sent {len(payload):,} bytes and ended its stream; {len(back):,} bytes came back")
+    if same:
+        click.echo(f"every byte came back, in order, through both ambassadors, in {seconds:.2f} s")
+        return 0
+    click.echo("what came back is not what was sent", err=True)
+    return 1
+
+
+def _send_all(client: socket.socket, payload: bytes) -> None:
+    client.sendall(payload)
+    client.shutdown(socket.SHUT_WR)
+
+
+def _echo_clients(server: socket.socket) -> None:
+    """Send every client its bytes back, up to its end of stream."""
+    while True:
+        try:
+            client, _ = server.accept()
+        except OSError:
+            return  # the demo is over
+        with client:
+            while data := client.recv(1 << 16):
+                client.sendall(data)
+
+
+@contextlib.contextmanager
+def _ambassador(side: str, port: int, upstream_port: int) -> Iterator[None]:
+    """Run an ambassador as a process of its own, configured by one link variable, until the block ends."""
+    variable, value = f"DEMO_PORT_{port}_TCP", f"tcp://127.0.0.1:{upstream_port}"
+    click.echo(f"{side} ambassador  {variable}={value}")
+    process = subprocess.Popen(  # noqa: S603 - this very program
+        [sys.executable, "-m", "ambassador"],
+        env={
+            **{name: text for name, text in os.environ.items() if not name.startswith("AMBASSADOR_")},  # noqa: TID251 - handed on
+            variable: value,
+            "AMBASSADOR_LINKS": "demo",
+            "AMBASSADOR_BIND": "127.0.0.1",
+            "AMBASSADOR_ADMIN": "off",
+            "AMBASSADOR_LOG_LEVEL": "warning",
+        },
+    )
+    try:
+        _wait_for(port, process)
+        yield
+    finally:
+        process.terminate()
+        code = process.wait(_PATIENCE)
+        click.echo(f"{side} ambassador  drained, exit code {code}")
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Return when the port is served.
+
+    Raises:
+        click.ClickException: the process ended, or nobody listens in time.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.02)
+    raise click.ClickException(f"no ambassador listens on port {port}")
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return int(sock.getsockname()[1])

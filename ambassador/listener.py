@@ -1,0 +1,188 @@
+"""Listening sockets: bind them, accept from them, and pause when there is no room.
+
+An accept loop of our own, because asyncio's spins when descriptors run out, and uvloop's accepts and closes without
+a word (both tried).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from ambassador.address import unmapped
+from ambassador.connection import Connection
+from ambassador.errors import StartError
+from ambassador.relay.kernel import set_keepalive
+from ambassador.relay.leg import reset_on_close
+
+if TYPE_CHECKING:
+    from ambassador.address import Address
+    from ambassador.connection import Service
+    from ambassador.connections import Connections
+    from ambassador.poller import Poller
+
+log = structlog.get_logger()
+
+# The kernel cuts this down to net.core.somaxconn.
+BACKLOG = 4096
+# One turn accepts this many, then the established connections have theirs.
+_ACCEPTS_A_TURN = 64
+# accept(2): the client went away, or the network has trouble that is not the listener's. The next one may be well.
+_CLIENTS_TROUBLE = frozenset({
+    errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.ENOPROTOOPT, errno.EHOSTDOWN, errno.ENONET,
+    errno.EHOSTUNREACH, errno.EOPNOTSUPP, errno.ENETUNREACH, errno.ETIMEDOUT, errno.EINTR,
+})  # fmt: skip
+_SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+# After a shortage, accepting is tried again this often: seldom enough to cost nothing, often enough not to be felt.
+_SHORTAGE_PAUSE = 0.1
+_WARN_EVERY = 1.0
+
+
+def bind(address: Address, *, keepalive: float) -> socket.socket:
+    """Return a socket that listens on *address*; an empty host is every address, IPv4 and IPv6.
+
+    TCP_NODELAY and keepalive are set here, since on Linux an accepted socket inherits them from its listener.
+
+    Raises:
+        StartError: the address is in use, not ours, or not allowed.
+    """
+    host = address.host
+    try:
+        if host:
+            return _bound(socket.AF_INET6 if ":" in host else socket.AF_INET, host, address.port, keepalive)
+        try:
+            return _bound(socket.AF_INET6, "::", address.port, keepalive)
+        except OSError as error:
+            if error.errno not in {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}:
+                raise
+            return _bound(socket.AF_INET, "0.0.0.0", address.port, keepalive)
+    except OSError as error:
+        raise StartError(f"cannot listen on {address}: {os.strerror(error.errno or 0)}") from error
+
+
+def _bound(family: int, host: str, port: int, keepalive: float) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        # Without it a restart would have to wait for the TIME_WAIT of the last connections (socket(7)).
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if keepalive:
+            set_keepalive(sock, keepalive)
+        sock.bind((host, port))
+        sock.listen(BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+class ListenerOwner(Protocol):
+    """The process that a listener is part of."""
+
+    connections: Connections
+    poller: Poller
+
+    def next_id(self) -> int:
+        """Return the number of a new connection."""
+
+    def is_own_dial(self, peer: tuple[str, int]) -> bool:
+        """Tell whether *peer* is a dial of this very process, which is ended then."""
+
+    def listener_failed(self, listener: Listener, error: OSError) -> None:
+        """Take note that *listener* cannot go on."""
+
+
+class Listener:
+    """Accept the clients of one route at one address. Owns the listening socket, which it is given bound."""
+
+    def __init__(self, sock: socket.socket, service: Service, process: ListenerOwner) -> None:
+        self.sock = sock
+        self.service = service
+        self._process = process
+        self._connections = process.connections
+        self._poller = process.poller
+        self._paused_for: str | None = None
+        self._warned = -_WARN_EVERY
+        self._told = False
+        self._closed = False
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self._poller.register(self.sock, self._on_events)
+
+    def close(self) -> None:
+        """Accept those whose handshake is complete, so that closing resets nobody, then close the socket."""
+        if not self._closed:
+            self._accept_some()
+            self._closed = True
+            self._poller.close(self.sock)
+
+    def _on_events(self, _mask: int) -> None:
+        self._accept()
+
+    def _accept(self) -> None:
+        """Accept what waits, up to a turn's share."""
+        if not self._closed and self._accept_some():
+            self._poller.again(self._accept)
+
+    def _accept_some(self) -> bool:
+        """Accept until nobody waits, or no room is left, or the turn is over; tell whether it was the turn."""
+        for _ in range(_ACCEPTS_A_TURN):
+            if self._connections.full():
+                self._pause("max_connections")
+                self._connections.on_room.append(self._resume)
+                return False
+            try:
+                sock, peer = self.sock.accept()
+            except BlockingIOError:
+                return False
+            except OSError as error:
+                if error.errno in _CLIENTS_TROUBLE:
+                    continue
+                if error.errno in _SHORTAGE:
+                    self._pause(errno.errorcode[error.errno])
+                    self._poller.loop.call_later(_SHORTAGE_PAUSE, self._resume)
+                else:
+                    self._process.listener_failed(self, error)
+                return False
+            self._admit(sock, peer)
+        return True
+
+    def _admit(self, sock: socket.socket, peer: tuple[str, int]) -> None:
+        sock.setblocking(False)
+        if self._paused_for is not None:
+            self._say_resumed()
+        if self._process.is_own_dial((unmapped(peer[0]), peer[1])):
+            reset_on_close(sock)
+            sock.close()
+            return
+        connection = Connection(self.service, sock, peer, number=self._process.next_id())
+        self._connections.add(connection)
+        connection.start()
+
+    def _resume(self) -> None:
+        self._accept()
+
+    def _pause(self, reason: str) -> None:
+        """Say, once a second at most, that clients wait."""
+        now = self._poller.loop.time()
+        if self._paused_for is None:
+            self.service.counters.accept_paused += 1
+        self._paused_for = reason
+        if now - self._warned >= _WARN_EVERY:
+            self._warned = now
+            self._told = True
+            log.warning("accept.paused", route=self.service.name, reason=reason, live=len(self._connections.live))
+
+    def _say_resumed(self) -> None:
+        """Say that clients no longer wait, if it was said that they do."""
+        if self._told:
+            log.info("accept.resumed", route=self.service.name, reason=self._paused_for)
+        self._told = False
+        self._paused_for = None

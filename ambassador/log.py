@@ -1,0 +1,174 @@
+"""structlog, written so that logging never blocks and never ends a relay.
+
+Lines gather in a bounded buffer and are written once a turn of the event loop, without blocking. Where standard error
+takes no more, lines are dropped and counted; the count is reported as soon as lines can be written again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import select
+import socket
+import stat
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from structlog.typing import EventDict, WrappedLogger
+
+# What may wait for standard error to take it: a burst of a thousand lines or so.
+BUFFER_BYTES = 256 * 1024
+# While standard error takes nothing, it is tried again this often.
+_RETRY = 0.1
+# pipe(7): a write of up to PIPE_BUF bytes to a pipe that poll() calls writable does not block.
+_ATOMIC = 4096
+
+
+class Output:
+    """Write lines to a file descriptor that belongs to others, without ever blocking on it."""
+
+    def __init__(self, fd: int) -> None:
+        self._write = _non_blocking(fd)
+        self._lines: list[bytes] = []
+        self._size = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._scheduled = False
+        self.dropped = 0
+        self._unreported = 0
+        self.report: Callable[[int], bytes] = _plain_report
+
+    def attach(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Gather lines and write them once a turn of *loop*; without a loop each is written at once."""
+        self._loop = loop
+        self.flush()
+
+    def line(self, text: str) -> None:
+        """Write a line, or drop it and count it."""
+        data = text.encode("utf-8", "backslashreplace") + b"\n"
+        if self._size + len(data) > BUFFER_BYTES:
+            self.dropped += 1
+            self._unreported += 1
+            return
+        self._lines.append(data)
+        self._size += len(data)
+        if self._loop is None:
+            self.flush()
+        elif not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Write what has gathered, as far as standard error takes it now."""
+        self._scheduled = False
+        while self._lines:
+            chunk = b"".join(self._lines)
+            sent = self._write(chunk)
+            self._lines = [chunk[sent:]] if sent < len(chunk) else []
+            self._size = len(chunk) - sent
+            if self._lines:
+                self._retry_later()
+                return
+            if self._unreported:
+                report = self.report(self._unreported)
+                self._unreported = 0
+                self._lines.append(report)
+                self._size = len(report)
+
+    def _retry_later(self) -> None:
+        if self._loop is not None and not self._scheduled:
+            self._scheduled = True
+            self._loop.call_later(_RETRY, self.flush)
+
+
+def _non_blocking(fd: int) -> Callable[[bytes], int]:
+    """Find a way to write to *fd* that never blocks; it returns how many bytes were taken.
+
+    O_NONBLOCK cannot simply be set: it would hold for everyone who shares the open file, such as the shell that we
+    were started from. A pipe or terminal is opened anew for a description of our own (proc_pid_fd(5)), a socket is told
+    so at each call, a regular file never blocks, and the rest is asked by poll() first.
+    """
+    try:
+        mode = os.fstat(fd).st_mode
+    except OSError:
+        return len  # closed: everything is taken, nowhere
+    if stat.S_ISREG(mode):
+        return _quietly(lambda data: os.write(fd, data))
+    if stat.S_ISSOCK(mode):
+        sock = socket.socket(fileno=os.dup(fd))
+        return _quietly(lambda data: sock.send(data, socket.MSG_DONTWAIT))
+    with contextlib.suppress(OSError):
+        own = os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        return _quietly(lambda data: os.write(own, data))
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    return _quietly(lambda data: os.write(fd, data[:_ATOMIC]) if poll.poll(0) else 0)
+
+
+def _quietly(write: Callable[[bytes], int]) -> Callable[[bytes], int]:
+    def attempt(data: bytes) -> int:
+        try:
+            return write(data)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            return len(data)  # nobody will ever read it: a closed pipe, a full disk
+
+    return attempt
+
+
+def _plain_report(count: int) -> bytes:
+    return f"event=log.dropped lines={count}\n".encode()
+
+
+class _Logger:
+    """What structlog calls with the finished line."""
+
+    def __init__(self, output: Output) -> None:
+        self.debug = self.info = self.warning = self.error = self.critical = output.line
+
+
+def configure(*, level: str, json_lines: bool, fd: int = 2) -> Output:
+    """Set structlog up for this process, to write to *fd*. Returns the output, to be attached to the event loop."""
+    output = Output(fd)
+    render = _render_json if json_lines else _render_console
+    output.report = lambda count: (
+        render(None, "", _stamp(None, "warning", {"event": "log.dropped", "lines": count})).encode() + b"\n"
+    )
+    structlog.configure(
+        processors=[_stamp, render],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=lambda *_: _Logger(output),
+        cache_logger_on_first_use=True,
+    )
+    return output
+
+
+_timestamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+
+
+def _stamp(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Put the time, the level and the event's name first: people read lines from the left."""
+    return _timestamp(logger, method, {"timestamp": None, "level": method, "event": event.pop("event"), **event})
+
+
+def _render_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    return json.dumps(event, default=str, separators=(",", ":"))
+
+
+def _render_console(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    head = f"{event.pop('timestamp')} {event.pop('level'):<7} {event.pop('event')}"
+    return " ".join([head, *(f"{key}={_console_value(value)}" for key, value in event.items())])
+
+
+def _console_value(value: Any) -> str:
+    """Write a value so that the line stays one line and its fields can be told apart."""
+    if isinstance(value, str) and value and value.isprintable() and not any(mark in value for mark in ' "='):
+        return value
+    return json.dumps(value, default=str)

@@ -1,0 +1,12 @@
+"""Bytes both ways between two connected sockets.
+
+Takes sockets and numbers, keeps plain counters that others may read, and reports one ending. Knows nothing of
+settings, metrics or logs.
+"""
+
+from __future__ import annotations
+
+from ambassador.relay.leg import Leg, reset_on_close
+from ambassador.relay.relay import Relay
+
+__all__ = ["Leg", "Relay", "reset_on_close"]

@@ -1,0 +1,53 @@
+"""What the kernel knows of a TCP socket beyond its bytes."""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import socket
+import struct
+import termios
+from typing import NamedTuple
+
+# struct tcp_info, linux/tcp.h: eight bytes (state, ca_state, retransmits, probes, ...), then 32-bit words.
+_TCP_INFO_BYTES = 104
+_LAST_DATA_RECEIVED = 8 + 4 * 11
+_TIMES = struct.Struct("=II")
+# Keepalive (tcp(7)): after the idle time of the settings a probe every ten seconds, five times.
+_PROBE_INTERVAL = 10
+_PROBES = 5
+
+
+class Silence(NamedTuple):
+    """How a connection stands with its peer.
+
+    Attributes:
+        unanswered: retransmissions or probes (keepalive, zero window) are outstanding.
+        heard: seconds since anything was heard of the peer, be it data or an acknowledgement.
+    """
+
+    unanswered: bool
+    heard: float
+
+
+def unsent(sock: socket.socket) -> int:
+    """Count the bytes in the send queue that the peer has not acknowledged (SIOCOUTQ, tcp(7)); its FIN counts one."""
+    # Linux gives SIOCOUTQ the number of the terminals' TIOCOUTQ.
+    answer = array.array("i", [0])
+    fcntl.ioctl(sock, termios.TIOCOUTQ, answer)
+    return answer[0]
+
+
+def silence(sock: socket.socket) -> Silence:
+    """Ask TCP_INFO how long the peer has been silent, and whether it owes an answer."""
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+    data, acknowledgement = _TIMES.unpack_from(info, _LAST_DATA_RECEIVED)
+    return Silence(unanswered=bool(info[2] or info[3]), heard=min(data, acknowledgement) / 1000)
+
+
+def set_keepalive(sock: socket.socket, idle: float) -> None:
+    """Have the kernel probe the peer after *idle* seconds without a word of it."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(1, round(idle)))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _PROBE_INTERVAL)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES)

@@ -1,0 +1,83 @@
+"""One connected socket of a relay, and what the kernel told of it so far."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+from ambassador import poller
+
+if TYPE_CHECKING:
+    from ambassador.relay.direction import Direction
+    from ambassador.relay.relay import Relay
+
+_TROUBLE = poller.ERROR | poller.HANGUP | poller.ENDED | poller.URGENT
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger, socket(7): close() sends a reset and discards the queue
+
+
+class Leg:
+    """One socket of a relay. The relay closes it.
+
+    Attributes:
+        readable: whether a read may bring something; set by an event, cleared by EAGAIN or a short read.
+        finishing: end of stream or an error is on its way, so a short read no longer proves the queue empty.
+        error: the errno that ended the connection, or 0. What was received before it can still be read.
+    """
+
+    __slots__ = ("error", "finishing", "into", "name", "out", "readable", "relay", "silent_since", "socket")
+
+    into: Direction
+    out: Direction
+    relay: Relay
+
+    def __init__(self, name: str, sock: socket.socket) -> None:
+        self.name = name
+        self.socket = sock
+        self.readable = False
+        self.finishing = False
+        self.error = 0
+        self.silent_since: float | None = None
+
+    def note(self, mask: int) -> None:
+        """Remember what an event says, without acting on it."""
+        if mask & _TROUBLE:
+            self._note_trouble(mask)
+        if mask & poller.IN:
+            self.readable = True
+
+    def on_events(self, mask: int) -> None:
+        """Act on an event: go on with the direction that waits for room here, and with the one that reads here."""
+        try:
+            if mask & _TROUBLE:
+                self._note_trouble(mask)
+                if self.error:
+                    self.relay.lose(self, self.error)
+                    return
+            if mask & poller.IN:
+                self.readable = True
+            if mask & poller.OUT and self.into.blocked:
+                self.into.pump()
+            if self.readable:
+                self.out.pump()
+        except Exception as error:  # noqa: BLE001 - a connection ends here, the process does not
+            self.relay.fail(error)
+
+    def _note_trouble(self, mask: int) -> None:
+        if mask & poller.URGENT:
+            # Urgent data (RFC 6093) interrupts reads at its mark: deliver it inline, and no longer trust short reads.
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+        self.finishing = True
+        self.readable = True
+        if mask & poller.ERROR and not self.error:
+            # After end of stream recv() no longer reports the error, only this does; reading it clears it.
+            self.error = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or errno.ECONNRESET
+
+
+def reset_on_close(sock: socket.socket) -> None:
+    """Make the coming close() a reset (RFC 9293, section 3.10.5), whatever is still queued."""
+    # A socket that is gone already needs no reset.
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

@@ -1,0 +1,177 @@
+"""Both ways of a relay, and how it ends.
+
+The order of an ending, for a client C and an upstream U (and the same with the ends swapped):
+
+- C's end of stream goes to U when every byte before it has gone; U's way lives on until its own end. Then both
+  sockets are closed, after the peers' kernels have taken what was sent.
+- A reset from C: what came before it still goes to U, nothing more goes to C. When U's kernel has acknowledged all of
+  it (a reset discards the send queue), or has taken nothing for `RESET_PATIENCE`, U is reset.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import TYPE_CHECKING, Protocol
+
+from ambassador.relay import kernel
+from ambassador.relay.direction import Direction
+from ambassador.relay.leg import reset_on_close
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from ambassador.poller import Poller
+    from ambassador.relay.leg import Leg
+
+# A reset waits for queued bytes as long as they move. A reader that takes nothing for this long would, without us,
+# have had its kernel's queue to read and then the reset; that is what it gets.
+RESET_PATIENCE = 5.0
+# How often a wait looks at the send queue: often at first, because an acknowledgement is mostly milliseconds away.
+_FIRST_LOOK = 0.001
+_LONGEST_LOOK = 0.25
+# A stream as short as this is in the peer's kernel long before anything could keep it: no look at the queue is due.
+_SHORT_STREAM = 4096
+_UNHEARD = frozenset({errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
+
+
+class RelayOwner(Protocol):
+    """Who started a relay, and learns once how it ended."""
+
+    def relay_over(self, end: str) -> None:
+        """Take note that both sockets are closed, and why: an `end` of the access log."""
+
+    def relay_failed(self, error: Exception) -> None:
+        """Take note that both sockets are closed because of an error of our own."""
+
+
+class Relay:
+    """Relay between two connected, non-blocking sockets that are registered with *poller*, and close both.
+
+    Attributes:
+        up: the direction from client to upstream; `up.moved` counts its bytes.
+        down: the direction from upstream to client.
+        over: both sockets are closed.
+    """
+
+    __slots__ = ("_lost", "_progress", "_since", "_timer", "client", "down", "over", "owner", "poller", "up", "upstream")
+
+    def __init__(self, client: Leg, upstream: Leg, *, poller: Poller, owner: RelayOwner) -> None:
+        self.client = client
+        self.upstream = upstream
+        self.poller = poller
+        self.owner = owner
+        self.over = False
+        self.up = Direction(client, upstream, self)
+        self.down = Direction(upstream, client, self)
+        for leg, out, into in ((client, self.up, self.down), (upstream, self.down, self.up)):
+            leg.relay, leg.out, leg.into = self, out, into
+        self._lost: Leg | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._progress = (0, 0)
+        self._since = 0.0
+
+    def start(self) -> None:
+        """Begin with what has come so far; from here on events drive the relay."""
+        for leg in (self.client, self.upstream):
+            self.poller.rehandle(leg.socket, leg.on_events)
+        for leg in (self.client, self.upstream):
+            if leg.readable and not self.over:
+                leg.out.resume()
+
+    def cut(self) -> None:
+        """End both sides by a reset, at once. Reports nothing: whoever cuts knows why."""
+        self._close(reset=(self.client, self.upstream))
+
+    def fail(self, error: Exception) -> None:
+        """End both sides by a reset, because of an error of our own."""
+        if not self.over:
+            self.cut()
+            self.owner.relay_failed(error)
+
+    def lose(self, leg: Leg, error: int) -> None:
+        """Treat the peer of *leg* as gone: nothing goes there any more, what it sent before still goes on."""
+        leg.error = leg.error or error
+        leg.readable = leg.finishing = True
+        if self._lost is None:
+            self._lost = leg
+            leg.into.give_up()
+            leg.out.resume()
+            self._since = self.poller.loop.time()
+        elif self._lost is leg:
+            leg.out.resume()
+        else:
+            self._close()
+            self._report()
+        if not self.over:
+            self._part(_FIRST_LOOK)
+
+    def read_to_end(self, direction: Direction) -> None:
+        """Take note that all was moved one way, up to the source's end of stream or error."""
+        direction.over = True
+        if direction.source.error:
+            return  # `_part` ends this relay
+        if not direction.sink.out.over:
+            self._shut(direction.sink)
+        elif self.up.moved <= _SHORT_STREAM and self.down.moved <= _SHORT_STREAM:
+            self._close()
+            self.owner.relay_over("closed")
+        else:
+            self._shut(direction.sink)
+            self._linger(_FIRST_LOOK)
+
+    def _shut(self, leg: Leg) -> None:
+        """Pass end of stream on. A leg that is broken already will say so by an event."""
+        try:
+            leg.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            return
+
+    def _linger(self, delay: float) -> None:
+        """Close when nothing is left to send: a queue without a process is given up sooner, or with its container."""
+        if any(kernel.unsent(leg.socket) > 1 for leg in (self.client, self.upstream)):
+            self._look_again(self._linger, delay)
+        else:
+            self._close()
+            self.owner.relay_over("closed")
+
+    def _part(self, delay: float) -> None:
+        """Reset the other side, as the lost one was, once it has all that came before or takes nothing any more."""
+        lost = self._lost
+        assert lost is not None  # noqa: S101 - `lose` says so
+        other = self.upstream if lost is self.client else self.client
+        left = kernel.unsent(other.socket)
+        now = self.poller.loop.time()
+        if self._progress != (left, lost.out.moved):
+            self._progress = (left, lost.out.moved)
+            self._since = now
+        if (left == 0 and lost.out.over) or now - self._since >= RESET_PATIENCE:
+            self._close(reset=(other,))
+            self._report()
+        else:
+            self._look_again(self._part, delay)
+
+    def _look_again(self, look: Callable[[float], None], delay: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.poller.loop.call_later(delay, look, min(2 * delay, _LONGEST_LOOK))
+
+    def _report(self) -> None:
+        lost = self._lost
+        assert lost is not None  # noqa: S101 - `lose` says so
+        self.owner.relay_over("peer_dead" if lost.error in _UNHEARD else f"{lost.name}_reset")
+
+    def _close(self, *, reset: tuple[Leg, ...] = ()) -> None:
+        self.over = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for leg in reset:
+            reset_on_close(leg.socket)
+        for leg in (self.client, self.upstream):
+            self.poller.close(leg.socket)
+            leg.readable = False
+            leg.out.give_up()
+        # What is left holds no circle, so that it is freed now and not by the next round of the garbage collector.
+        for leg in (self.client, self.upstream):
+            del leg.out.relay, leg.relay, leg.out, leg.into

@@ -1,0 +1,218 @@
+"""One serving process: STARTING, SERVING, DRAINING, STOPPED, and the signals that move it on."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import signal
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import structlog
+
+import ambassador
+from ambassador.connection import Service
+from ambassador.connections import Connections
+from ambassador.deadlines import Deadlines
+from ambassador.limits import divide, raise_files_limit
+from ambassador.listener import Listener, bind
+from ambassador.metrics import RouteCounters
+from ambassador.poller import Poller
+from ambassador.upstream.local import LocalAddresses
+from ambassador.upstream.resolve import Resolver
+from ambassador.upstream.upstream import Upstream
+
+if TYPE_CHECKING:
+    from ambassador.config.configuration import Configuration
+
+log = structlog.get_logger()
+
+_SWEEP_SECONDS = 1.0
+
+
+class State(StrEnum):
+    """What a process is doing, in this order."""
+
+    STARTING = "starting"
+    SERVING = "serving"
+    DRAINING = "draining"
+    STOPPED = "stopped"
+
+
+class Process:
+    """Serve the routes of a configuration on one event loop until told to stop. Owns every socket of it."""
+
+    def __init__(self, configuration: Configuration, loop: asyncio.AbstractEventLoop) -> None:
+        self.configuration = configuration
+        self.settings = configuration.settings
+        self.loop = loop
+        self.state = State.STARTING
+        self.draining_since: float | None = None
+        self.poller = Poller(loop)
+        self.local = LocalAddresses()
+        self.limits = divide(raise_files_limit(), listeners=sum(len(route.listen) for route in configuration.routes))
+        limit = self.settings.max_connections or self.limits.connections
+        self.connections = Connections(min(limit, self.limits.connections))
+        self.started = loop.time()
+        self.services: list[Service] = []
+        self.listeners: list[Listener] = []
+        self.exit_code = 0
+        self._own_listens = {(address.host, address.port) for route in configuration.routes for address in route.listen}
+        self._ids = itertools.count(1)
+        self._stopped = asyncio.Event()
+        self._make_services()
+
+    def _make_services(self) -> None:
+        deadlines, resolver = Deadlines(self.loop), Resolver(self.loop)
+        for route in self.configuration.routes:
+            upstream = Upstream(
+                route,
+                timeout=self.settings.connect_timeout,
+                poller=self.poller,
+                deadlines=deadlines,
+                resolver=resolver,
+                is_own=self.is_own,
+            )
+            service = Service(
+                route.name,
+                upstream=upstream,
+                counters=RouteCounters(),
+                poller=self.poller,
+                connections=self.connections,
+                access_log=self.settings.access_log,
+                keepalive=self.settings.keepalive,
+            )
+            self.services.append(service)
+
+    def bind(self) -> None:
+        """Bind every listener, or none.
+
+        Raises:
+            StartError: an address is in use, not ours, or not allowed.
+        """
+        for service, route in zip(self.services, self.configuration.routes, strict=True):
+            for address in route.listen:
+                sock = bind(address, keepalive=self.settings.keepalive)
+                self.listeners.append(Listener(sock, service, self))
+
+    async def serve(self) -> int:
+        """Accept clients until a signal or a fault ends it; return the exit code."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.loop.add_signal_handler(number, self.stop, signal.Signals(number).name)
+        self.loop.add_signal_handler(signal.SIGHUP, self.reload)
+        for listener in self.listeners:
+            listener.start()
+        self.state = State.SERVING
+        self._say_ready()
+        self._sweep()
+        await self._stopped.wait()
+        self.state = State.STOPPED
+        log.info("ambassador.stopped", exit_code=self.exit_code, seconds=round(self.loop.time() - self.started, 3))
+        return self.exit_code
+
+    def _say_ready(self) -> None:
+        for route in self.configuration.routes:
+            upstream = ",".join(str(endpoint.address) for endpoint in route.endpoints)
+            for address in route.listen:
+                log.info("route.listening", route=route.name, listen=listen_text(address), upstream=upstream)
+        log.info(
+            "ambassador.ready",
+            version=ambassador.__version__,
+            routes=len(self.configuration.routes),
+            max_connections=self.connections.limit,
+        )
+
+    def stop(self, reason: str) -> None:
+        """Drain; when already draining, cut what is left."""
+        if self.state is State.DRAINING:
+            self._cut("second signal")
+            return
+        self.state = State.DRAINING
+        self.draining_since = self.loop.time()
+        log.info("ambassador.draining", reason=reason, live=len(self.connections.live))
+        if self.settings.drain_delay:
+            self.loop.call_later(self.settings.drain_delay, self._close_listeners)
+        else:
+            self._close_listeners()
+
+    def not_ready(self) -> str | None:
+        """Say why this process should not be sent traffic; None when it should."""
+        return None if self.state is State.SERVING else self.state.value
+
+    def reload(self) -> None:
+        """Read keys and certificates again. There are none to read."""
+
+    def _close_listeners(self) -> None:
+        """Accept no more clients, and give those that are here the drain's time."""
+        if self._stopped.is_set():
+            return
+        for listener in self.listeners:
+            listener.close()
+        if not self.connections.live:
+            self._stopped.set()
+            return
+        self.connections.on_empty = self._stopped.set
+        if self.settings.drain_timeout:
+            self.loop.call_later(self.settings.drain_timeout, self._cut, "drain timeout")
+        else:
+            self._cut("drain timeout")
+
+    def _cut(self, reason: str) -> None:
+        """End the drain: reset whoever is left."""
+        if self._stopped.is_set():
+            return
+        for listener in self.listeners:
+            listener.close()
+        cut = self.connections.cut_all("drained")
+        if cut:
+            self.exit_code = 1
+            log.warning("ambassador.cut", reason=reason, connections=cut)
+        self._stopped.set()
+
+    def listener_failed(self, listener: Listener, error: OSError) -> None:
+        """End the process: a listener that is gone must not go unnoticed."""
+        log.error("listener.failed", route=listener.service.name, error=str(error))
+        self.exit_code = 1
+        self._stopped.set()
+
+    def next_id(self) -> int:
+        """Return the number of a new connection."""
+        return next(self._ids)
+
+    def is_own(self, host: str, port: int) -> bool:
+        """Tell whether *host* and *port* are a listener of this process."""
+        if (host, port) in self._own_listens:
+            return True
+        return ("", port) in self._own_listens and self.local.has(host)
+
+    def is_own_dial(self, peer: tuple[str, int]) -> bool:
+        """Tell whether *peer*, just accepted, is a dial of this process, brought back by address translation.
+
+        That dial is ended. Clients on the loopback interface are not looked at: dials to it are refused beforehand.
+        """
+        if peer[0] == "::1" or peer[0].startswith("127.") or not self.local.has(peer[0]):
+            return False
+        for connection in self.connections.live.values():
+            if connection.dials_from(peer):
+                upstream = connection.service.upstream
+                connection.refuse(upstream.own_dial(connection.upstream or upstream.route.source))
+                return True
+        return False
+
+    def close(self) -> None:
+        """Close everything that `bind` and `serve` opened."""
+        self.connections.cut_all("drained")
+        for listener in self.listeners:
+            listener.close()
+        self.poller.shut_down()
+
+    def _sweep(self) -> None:
+        self.connections.sweep(self.loop.time())
+        self.loop.call_later(_SWEEP_SECONDS, self._sweep)
+
+
+def listen_text(address: object) -> str:
+    """Write a listen address for people: no host means every address."""
+    text = str(address)
+    return f"*{text}" if text.startswith(":") else text
+

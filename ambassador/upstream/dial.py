@@ -1,0 +1,264 @@
+"""One dial: from an upstream's endpoints to one connected socket, or the reason why there is none.
+
+A state machine of callbacks, not a task: what a connection costs to set up decides how this compares with proxies
+written in C. The states: *queued* for a place among the upstream's dials, *looking up*, *connecting*, *resting*
+between rounds. In each of them exactly one deadline stands.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from typing import TYPE_CHECKING, Protocol
+
+from ambassador import poller
+from ambassador.address import Address, is_ip
+
+if TYPE_CHECKING:
+    from ambassador.upstream.upstream import Upstream
+
+# Docker rewrites the hosts file in microseconds: five looks are far more than enough.
+_REWRITE_LOOKS = 5
+_REWRITE_PAUSE = 0.01
+# Below this port the kernel picks no port of its own by default (ip_local_port_range), so none can meet itself.
+_FIRST_EPHEMERAL_PORT = 1024
+
+_ENDS = {
+    errno.ECONNREFUSED: "connect_refused",
+    errno.ETIMEDOUT: "connect_timeout",
+    errno.EHOSTUNREACH: "connect_unreachable",
+    errno.ENETUNREACH: "connect_unreachable",
+    errno.EHOSTDOWN: "connect_unreachable",
+    errno.ENETDOWN: "connect_unreachable",
+    # A listener that went away while the handshake was under way, as a restarting server's does.
+    errno.ECONNRESET: "connect_refused",
+}
+# Worth another round: the upstream may be on its way, or this machine short of something for a moment.
+_PASSING = frozenset({*_ENDS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN})
+
+
+class DialOwner(Protocol):
+    """Who asked for a dial, and gets exactly one answer unless it cancels."""
+
+    def dialled(self, sock: socket.socket, mask: int, address: str, endpoint: int) -> None:
+        """Take over a connected socket, registered with the poller, and the first event mask that came with it."""
+
+    def dial_failed(self, end: str, error: str) -> None:
+        """Take note that there is no connection, with the `end` of the access log and a reason."""
+
+
+class Dial:
+    """Dial an upstream for one client. Owned by the upstream until it answers or is cancelled."""
+
+    __slots__ = (
+        "_addresses", "_at", "_attempt", "_looks", "_passing", "_port", "_sock", "_start",
+        "deadline", "end", "error", "holds_place", "owner", "upstream",
+    )  # fmt: skip
+
+    def __init__(self, upstream: Upstream, owner: DialOwner, now: float) -> None:
+        self.upstream = upstream
+        self.owner: DialOwner | None = owner
+        self.deadline = now + upstream.timeout
+        self.end = "connect_timeout"
+        self.error = "no answer in time"
+        self.holds_place = False
+        self._sock: socket.socket | None = None
+        self._attempt = ""
+
+    @property
+    def socket(self) -> socket.socket | None:
+        """The socket that is being connected at the moment."""
+        return self._sock
+
+    def start_round(self) -> None:
+        """Try every endpoint once, in order. The caller has given this dial a place among the upstream's."""
+        self._at = -1
+        self._addresses: list[str] = []
+        self._port = 0
+        self._looks = 0
+        self._passing = False
+        self._try_next()
+
+    def cancel(self) -> None:
+        """End the dial without an answer. Closes its socket."""
+        self.owner = None
+        self._drop_socket()
+        self.upstream.dial_over(self)
+
+    def expire(self) -> None:
+        """Go on after the deadline of the present step: with the next address, or with the bad news."""
+        late = self.upstream.now() >= self.deadline
+        if not self.holds_place:
+            self._fail()
+            return
+        if self._sock is not None:
+            self._note("connect_timeout", f"{self._attempt}: no answer in time")
+        else:
+            name = self.upstream.endpoints[self._at].address.host
+            self._note("connect_unresolved", f"{name}: no answer from the name service in time")
+        self._drop_socket()
+        if late:
+            self._fail()
+        else:
+            self._passing = True
+            self._try_next()
+
+    def refuse(self, error: str) -> None:
+        """End the dial because it must not succeed."""
+        self._drop_socket()
+        self._note("connect_failed", error)
+        self._fail()
+
+    def _try_next(self) -> None:
+        """Try the addresses that are left, one after the other, until one is being connected or none is left."""
+        try:
+            self._go_on()
+        except Exception as error:  # noqa: BLE001 - a dial ends here, the process does not
+            self._drop_socket()
+            self.end, self.error = "failed", f"{type(error).__name__}: {error}"
+            self._fail()
+
+    def _go_on(self) -> None:
+        while self.owner is not None:
+            if self._addresses:
+                if self._connect(self._addresses.pop(0)):
+                    return
+            elif self._at + 1 < len(self.upstream.endpoints):
+                self._at += 1
+                self._looks = 0
+                if self._look_up():
+                    return
+            elif self._passing:
+                self.upstream.rest(self)
+                return
+            else:
+                self._fail()
+                return
+
+    def _look_up(self) -> bool:
+        """Find the addresses of the present endpoint. Tell whether the answer is still to come."""
+        endpoint = self.upstream.endpoints[self._at]
+        self._port = endpoint.address.port
+        host = endpoint.address.host
+        if endpoint.hosts_alias is not None:
+            linked = self.upstream.resolver.linked(endpoint.hosts_alias)
+            if linked is None and self._looks < _REWRITE_LOOKS:
+                self._looks += 1
+                self.upstream.loop.call_later(_REWRITE_PAUSE, self._look_again, self._at)
+                self._give_share()
+                return True
+            if linked:
+                self._resolved(linked)
+                return False
+        if is_ip(host):
+            self._resolved((host,))
+            return False
+        self._give_share()
+        at = self._at
+        self.upstream.resolver.lookup(host, lambda found, reason: self._answered(at, found, reason))
+        return True
+
+    def _look_again(self, at: int) -> None:
+        if self.owner is not None and self.holds_place and at == self._at and not self._look_up():
+            self._try_next()
+
+    def _answered(self, at: int, found: tuple[str, ...], reason: str | None) -> None:
+        """Take the answer of a lookup, unless this dial has gone on without it."""
+        if self.owner is None or not self.holds_place or at != self._at or self._sock is not None or self._addresses:
+            return
+        if found:
+            self._resolved(found)
+        else:
+            self._passing = True
+            self._note("connect_unresolved", f"{self.upstream.endpoints[at].address.host}: {reason}")
+        self._try_next()
+
+    def _resolved(self, found: tuple[str, ...]) -> None:
+        self._addresses = list(found)
+        self.upstream.health[self._at].resolved(found)
+
+    def _give_share(self) -> None:
+        """Give the present step the time left over the addresses left: a black hole never hides a live endpoint."""
+        now = self.upstream.now()
+        left = 1 + len(self._addresses) + len(self.upstream.endpoints) - self._at - 1
+        self.upstream.deadlines.set(self, now + (self.deadline - now) / left)
+
+    def _connect(self, host: str) -> bool:
+        """Begin to connect. Tell whether the outcome is still to come."""
+        self._attempt = str(Address(host, self._port))
+        if self.upstream.is_own(host, self._port):
+            self._note("connect_failed", self.upstream.own_dial(self._attempt))
+            return False
+        try:
+            sock = _new_socket(host)
+        except OSError as error:
+            self._missed(error.errno or 0)
+            return False
+        error_number = sock.connect_ex((host, self._port))
+        if error_number not in {0, errno.EINPROGRESS}:
+            sock.close()
+            self._missed(error_number)
+            return False
+        self._sock = sock
+        self.upstream.poller.register(sock, self._on_events)
+        self._give_share()
+        return True
+
+    def _on_events(self, mask: int) -> None:
+        sock = self._sock
+        if sock is None:
+            return
+        if mask & poller.ERROR:
+            error_number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            self._drop_socket()
+            self._missed(error_number)
+            self._try_next()
+        elif mask & poller.OUT:
+            if self._port >= _FIRST_EPHEMERAL_PORT and _met_itself(sock):
+                self._drop_socket()
+                self._missed(errno.ECONNREFUSED)
+                self._try_next()
+            else:
+                self._succeed(sock, mask)
+
+    def _succeed(self, sock: socket.socket, mask: int) -> None:
+        owner = self.owner
+        assert owner is not None  # noqa: S101 - a cancelled dial has no socket
+        self.owner = self._sock = None
+        self.upstream.dial_over(self)
+        self.upstream.reached(self._at)
+        owner.dialled(sock, mask, self._attempt, self._at)
+
+    def _fail(self) -> None:
+        owner, self.owner = self.owner, None
+        self.upstream.dial_over(self)
+        if owner is not None:
+            owner.dial_failed(self.end, self.error)
+
+    def _missed(self, error_number: int) -> None:
+        self._passing = self._passing or error_number in _PASSING
+        reason = os.strerror(error_number)
+        self._note(_ENDS.get(error_number, "connect_failed"), f"{self._attempt}: {reason}")
+
+    def _note(self, end: str, error: str) -> None:
+        self.end, self.error = end, error
+        if 0 <= self._at:
+            self.upstream.health[self._at].missed(error)
+
+    def _drop_socket(self) -> None:
+        if self._sock is not None:
+            self.upstream.poller.close(self._sock)
+            self._sock = None
+
+
+def _new_socket(host: str) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+def _met_itself(sock: socket.socket) -> bool:
+    """Tell whether the kernel gave the socket the very port that it dials: TCP then connects it to itself (RFC 9293)."""
+    return bool(sock.getsockname() == sock.getpeername())

@@ -1,0 +1,101 @@
+"""Names to addresses, off the event loop, one lookup in flight a name.
+
+getaddrinfo(3) blocks its thread for as long as a name server is silent. A shared pool would let one silent name hold
+up the others, and an executor's threads are waited for at exit; so each name has a daemon thread of its own, for the
+time of its lookup.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from ambassador.config.hosts import parse_hosts
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    Answer = Callable[["tuple[str, ...]", "str | None"], None]
+
+HOSTS_FILE = "/etc/hosts"
+# A file changed this recently may change again within the same tick of its clock: such a reading is not kept.
+_SETTLED_AFTER = 2.0
+
+
+class HostsFile:
+    """The hosts file of this machine, read again whenever it changed (hosts(5))."""
+
+    def __init__(self, path: str = HOSTS_FILE) -> None:
+        self._path = path
+        self._signature: tuple[int, ...] = ()
+        self._names: dict[str, tuple[str, ...]] = {}
+
+    def addresses(self, name: str) -> tuple[str, ...] | None:
+        """Return the addresses of *name* in the file's order, none if it is not there.
+
+        None means that the file is empty: Docker empties and then writes it, so the name may be back in a moment.
+        """
+        names = self._read()
+        return names.get(name.lower(), ()) if names else None
+
+    def _read(self) -> dict[str, tuple[str, ...]]:
+        try:
+            stat = os.stat(self._path)
+            signature = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            if signature == self._signature:
+                return self._names
+            with open(self._path, encoding="utf-8", errors="replace") as file:
+                names = parse_hosts(file.read())
+        except OSError:
+            return {}
+        age = time.time() - stat.st_mtime  # noqa: TID251 - a file's times are of this clock
+        self._names = names
+        self._signature = signature if age > _SETTLED_AFTER else ()
+        return names
+
+
+class Resolver:
+    """Look names up for the dials of one process. Call it from the event loop only; answers come there, too."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, hosts: HostsFile | None = None) -> None:
+        self._loop = loop
+        self._hosts = hosts or HostsFile()
+        self._waiting: dict[str, list[Answer]] = {}
+
+    def linked(self, alias: str) -> tuple[str, ...] | None:
+        """Return the addresses that the hosts file has for a linked container's alias; None while it is rewritten."""
+        return self._hosts.addresses(alias)
+
+    def lookup(self, name: str, answer: Answer) -> None:
+        """Call *answer* with the addresses of *name*, or with none and the reason. Never calls it before returning.
+
+        A lookup that is never answered stays one thread, however many ask: the callers keep their own deadlines.
+        """
+        waiting = self._waiting.get(name)
+        if waiting is not None:
+            waiting.append(answer)
+            return
+        self._waiting[name] = [answer]
+        threading.Thread(target=self._look_up, args=(name,), name=f"lookup {name}", daemon=True).start()
+
+    def _look_up(self, name: str) -> None:
+        addresses: tuple[str, ...] = ()
+        reason = None
+        try:
+            found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+            addresses = tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+        except (OSError, UnicodeError) as error:
+            reason = str(error.strerror if isinstance(error, OSError) else error) or type(error).__name__
+        try:
+            self._loop.call_soon_threadsafe(self._answer, name, addresses, reason)
+        except RuntimeError:
+            return  # the loop was closed while the name server was silent
+
+    def _answer(self, name: str, addresses: tuple[str, ...], reason: str | None) -> None:
+        for answer in self._waiting.pop(name):
+            answer(addresses, reason)
+
