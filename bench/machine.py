@@ -1,0 +1,83 @@
+"""Where and when a run took place, and with which versions."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.metadata
+import os
+import platform
+import re
+import resource
+import shutil
+import subprocess
+from pathlib import Path
+
+from bench.relays.others import docker_proxy_path
+
+VERSION_ARGUMENTS = {
+    "haproxy": ("-v",),
+    "nginx": ("-v",),
+    "socat": ("-V",),
+    "redis-server": ("-v",),
+    "stunnel": ("-version",),
+    "spiped": ("-v",),
+}
+VERSION = re.compile(r"(?:version\s|version:\s|v=|nginx/|stunnel |spiped )\s*(\d[\w.+~-]*)", re.IGNORECASE)
+
+
+def raise_file_limit() -> None:
+    """Let this process and its children open as many files as they may: thousands of connections need them."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def program_version(program: str) -> str | None:
+    """Ask an installed program for its version."""
+    if not shutil.which(program):
+        return None
+    done = subprocess.run([program, *VERSION_ARGUMENTS[program]], capture_output=True, text=True, check=False)
+    found = VERSION.search(done.stdout + done.stderr)
+    return found[1] if found else "unknown"
+
+
+def docker_version() -> str | None:
+    """Find the version of docker-proxy: it does not tell its own, so its release is dockerd's beside it."""
+    path = docker_proxy_path()
+    if not path:
+        return None
+    daemon = shutil.which("dockerd", path=str(Path(path).parent)) or shutil.which("dockerd")
+    done = subprocess.run([daemon, "--version"], capture_output=True, text=True, check=False) if daemon else None
+    found = VERSION.search(done.stdout) if done else None
+    return found[1] if found else "unknown"
+
+
+def package_version(name: str) -> str | None:
+    """Look up an installed package."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def processor() -> str:
+    """Name the processor as the kernel does."""
+    found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return found[1] if found else platform.machine()
+
+
+def describe() -> dict[str, str]:
+    """Collect what a reader needs to judge the figures."""
+    versions = {
+        "python": platform.python_version(),
+        "uvloop": package_version("uvloop"),
+        **{program: program_version(program) for program in VERSION_ARGUMENTS},
+        "docker-proxy": docker_version(),
+    }
+    return {
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
+        "kernel": f"{platform.system()} {platform.release()}",
+        "processor": processor(),
+        "cores": str(len(os.sched_getaffinity(0))),
+        "user": "root" if os.geteuid() == 0 else "not root",
+        **{name: version for name, version in versions.items() if version},
+    }

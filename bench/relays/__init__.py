@@ -1,0 +1,1 @@
+"""The relays that are measured: how each is run, and what it needs."""

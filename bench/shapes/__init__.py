@@ -1,0 +1,1 @@
+"""The kinds of work that relays are measured by."""
