@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ambassador.connections import Connections
     from ambassador.metrics import RouteCounters
     from ambassador.poller import Poller
+    from ambassador.relay import Pipes
     from ambassador.upstream.dial import Dial
     from ambassador.upstream.upstream import Upstream
 
@@ -27,13 +28,14 @@ class Service:
 
     def __init__(
         self, name: str, *, upstream: Upstream, counters: RouteCounters, poller: Poller, connections: Connections,
-        access_log: bool, keepalive: float,
+        pipes: Pipes, access_log: bool, keepalive: float,
     ) -> None:  # fmt: skip
         self.name = name
         self.upstream = upstream
         self.counters = counters
         self.poller = poller
         self.connections = connections
+        self.pipes = pipes
         self.access_log = access_log
         self.keepalive = keepalive
 
@@ -82,7 +84,7 @@ class Connection:
         service.counters.connect.observe(self.connect_seconds)
         upstream = Leg("upstream", sock)
         upstream.note(mask)
-        self.relay = Relay(self.leg, upstream, poller=service.poller, owner=self)
+        self.relay = Relay(self.leg, upstream, poller=service.poller, pipes=service.pipes, owner=self)
         self.relay.start()
 
     def dial_failed(self, end: str, error: str) -> None:
@@ -120,7 +122,7 @@ class Connection:
 
     def dials_from(self, address: tuple[str, int]) -> bool:
         """Tell whether this connection's own socket towards the upstream has *address*."""
-        sock = self.relay.upstream.socket if self.relay is not None else self._dial.socket if self._dial else None
+        sock = self.relay.upstream.socket if self.relay is not None else self._dial.connecting if self._dial else None
         return sock is not None and sock.getsockname()[:2] == address
 
     def refuse(self, error: str) -> None:

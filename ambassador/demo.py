@@ -77,7 +77,7 @@ def _ambassador(side: str, port: int, upstream_port: int) -> Iterator[None]:
     """Run an ambassador as a process of its own, configured by one link variable, until the block ends."""
     variable, value = f"DEMO_PORT_{port}_TCP", f"tcp://127.0.0.1:{upstream_port}"
     click.echo(f"{side} ambassador  {variable}={value}")
-    process = subprocess.Popen(  # noqa: S603 - this very program
+    process = subprocess.Popen(
         [sys.executable, "-m", "ambassador"],
         env={
             **{name: text for name, text in os.environ.items() if not name.startswith("AMBASSADOR_")},  # noqa: TID251 - handed on

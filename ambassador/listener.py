@@ -155,7 +155,7 @@ class Listener:
         return True
 
     def _admit(self, sock: socket.socket, peer: tuple[str, int]) -> None:
-        sock.setblocking(False)
+        sock.settimeout(0)
         if self._paused_for is not None:
             self._say_resumed()
         if self._process.is_own_dial((unmapped(peer[0]), peer[1])):

@@ -8,7 +8,8 @@ from typing import Final
 ENDS: Final = (
     "closed", "client_reset", "upstream_reset", "client_gone", "connect_refused", "connect_timeout",
     "connect_unresolved", "connect_unreachable", "connect_failed", "handshake_failed", "not_allowed",
-    "bad_proxy_header", "idle_timeout", "half_close_timeout", "max_lifetime", "peer_dead", "drained", "killed", "failed",
+    "bad_proxy_header", "idle_timeout", "half_close_timeout", "max_lifetime", "peer_dead", "drained", "killed",
+    "failed",
 )  # fmt: skip
 
 # Seconds. A dial within a data centre takes half a millisecond, a lost SYN one second, then three.

@@ -18,6 +18,7 @@ from ambassador.limits import divide, raise_files_limit
 from ambassador.listener import Listener, bind
 from ambassador.metrics import RouteCounters
 from ambassador.poller import Poller
+from ambassador.relay import Pipes
 from ambassador.upstream.local import LocalAddresses
 from ambassador.upstream.resolve import Resolver
 from ambassador.upstream.upstream import Upstream
@@ -53,6 +54,7 @@ class Process:
         self.limits = divide(raise_files_limit(), listeners=sum(len(route.listen) for route in configuration.routes))
         limit = self.settings.max_connections or self.limits.connections
         self.connections = Connections(min(limit, self.limits.connections))
+        self.pipes = Pipes(self.limits.pipes)
         self.started = loop.time()
         self.services: list[Service] = []
         self.listeners: list[Listener] = []
@@ -79,6 +81,7 @@ class Process:
                 counters=RouteCounters(),
                 poller=self.poller,
                 connections=self.connections,
+                pipes=self.pipes,
                 access_log=self.settings.access_log,
                 keepalive=self.settings.keepalive,
             )
@@ -205,6 +208,7 @@ class Process:
         for listener in self.listeners:
             listener.close()
         self.poller.shut_down()
+        self.pipes.close()
 
     def _sweep(self) -> None:
         self.connections.sweep(self.loop.time())
@@ -215,4 +219,3 @@ def listen_text(address: object) -> str:
     """Write a listen address for people: no host means every address."""
     text = str(address)
     return f"*{text}" if text.startswith(":") else text
-

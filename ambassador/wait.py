@@ -27,7 +27,9 @@ def run(configuration: Configuration, *, timeout: float) -> int:
     while True:
         missing = _missing(configuration, deadline)
         if not missing:
-            click.echo("ready; each next hop accepts connections, which does not prove what lies behind a source ambassador")
+            click.echo(
+                "ready; each next hop accepts connections, which does not prove what lies behind a source ambassador"
+            )
             return 0
         if time.monotonic() + _PAUSE >= deadline:
             click.echo(f"not ready after {timeout:g} s: {'; '.join(missing)}", err=True)

@@ -27,7 +27,7 @@ class Leg:
         error: the errno that ended the connection, or 0. What was received before it can still be read.
     """
 
-    __slots__ = ("error", "finishing", "into", "name", "out", "readable", "relay", "silent_since", "socket")
+    __slots__ = ("error", "finishing", "into", "name", "out", "readable", "relay", "silent_since", "socket", "urgent")
 
     into: Direction
     out: Direction
@@ -39,6 +39,7 @@ class Leg:
         self.readable = False
         self.finishing = False
         self.error = 0
+        self.urgent = False
         self.silent_since: float | None = None
 
     def note(self, mask: int) -> None:
@@ -68,6 +69,7 @@ class Leg:
     def _note_trouble(self, mask: int) -> None:
         if mask & poller.URGENT:
             # Urgent data (RFC 6093) interrupts reads at its mark: deliver it inline, and no longer trust short reads.
+            self.urgent = True
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
         self.finishing = True
         self.readable = True

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from ambassador.poller import Poller
     from ambassador.relay.leg import Leg
+    from ambassador.relay.pipes import Pipes
 
 # A reset waits for queued bytes as long as they move. A reader that takes nothing for this long would, without us,
 # have had its kernel's queue to read and then the reset; that is what it gets.
@@ -55,12 +56,16 @@ class Relay:
         over: both sockets are closed.
     """
 
-    __slots__ = ("_lost", "_progress", "_since", "_timer", "client", "down", "over", "owner", "poller", "up", "upstream")
+    __slots__ = (
+        "_lost", "_progress", "_since", "_timer", "client", "down", "over", "owner", "pipes", "poller", "up",
+        "upstream",
+    )  # fmt: skip
 
-    def __init__(self, client: Leg, upstream: Leg, *, poller: Poller, owner: RelayOwner) -> None:
+    def __init__(self, client: Leg, upstream: Leg, *, poller: Poller, pipes: Pipes, owner: RelayOwner) -> None:
         self.client = client
         self.upstream = upstream
         self.poller = poller
+        self.pipes = pipes
         self.owner = owner
         self.over = False
         self.up = Direction(client, upstream, self)
@@ -109,7 +114,7 @@ class Relay:
 
     def read_to_end(self, direction: Direction) -> None:
         """Take note that all was moved one way, up to the source's end of stream or error."""
-        direction.over = True
+        direction.give_up()
         if direction.source.error:
             return  # `_part` ends this relay
         if not direction.sink.out.over:

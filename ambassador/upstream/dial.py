@@ -65,9 +65,10 @@ class Dial:
         self.holds_place = False
         self._sock: socket.socket | None = None
         self._attempt = ""
+        self._at = -1
 
     @property
-    def socket(self) -> socket.socket | None:
+    def connecting(self) -> socket.socket | None:
         """The socket that is being connected at the moment."""
         return self._sock
 
@@ -243,7 +244,7 @@ class Dial:
 
     def _note(self, end: str, error: str) -> None:
         self.end, self.error = end, error
-        if 0 <= self._at:
+        if self._at >= 0:
             self.upstream.health[self._at].missed(error)
 
     def _drop_socket(self) -> None:
@@ -260,5 +261,5 @@ def _new_socket(host: str) -> socket.socket:
 
 
 def _met_itself(sock: socket.socket) -> bool:
-    """Tell whether the kernel gave the socket the very port that it dials: TCP then connects it to itself (RFC 9293)."""
+    """Tell whether the kernel gave the socket the very port that it dials, so that TCP connected it to itself."""
     return bool(sock.getsockname() == sock.getpeername())

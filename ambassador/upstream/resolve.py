@@ -98,4 +98,3 @@ class Resolver:
     def _answer(self, name: str, addresses: tuple[str, ...], reason: str | None) -> None:
         for answer in self._waiting.pop(name):
             answer(addresses, reason)
-

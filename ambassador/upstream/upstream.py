@@ -124,7 +124,8 @@ class Upstream:
 
     def _pause(self) -> float:
         """Return how long to let the upstream be, in seconds, with jitter."""
-        return min(_LONGEST_REST, _FIRST_REST * 2 ** min(self._rests, 10)) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+        pause = min(_LONGEST_REST, _FIRST_REST * 2.0 ** min(self._rests, 10))
+        return pause * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
 
     def _set_waker(self, delay: float) -> None:
         if self._waker is not None:
