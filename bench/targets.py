@@ -44,11 +44,14 @@ BULK = ("bulk-up", "bulk-down", "bulk-both")
 TARGETS = (
     *(Target(shape, "cpu", 0.75, 0.5, peer=DOCKER_PROXY) for shape in BULK),
     *(Target(shape, "cpu", 0.6, 0.3, peer=SPLICING) for shape in BULK),
+    *(Target(shape, "seconds", 1.0, 1.0, peer=SPLICING) for shape in BULK),  # throughput not below HAProxy's
+    Target("paced", "p50", 1.0, 1.0, peer=HAPROXY),  # nor latency above it at the same load
+    Target("paced", "p99", 1.0, 1.0, peer=HAPROXY),
     Target("clients-50", "cpu", 1.2, 1.0, peer=HAPROXY),
     Target("pipelined", "cpu", 1.2, 1.0, peer=HAPROXY),
     Target("reconnect", "cpu", 1.35, 1.1, peer=HAPROXY),
     Target("reconnect", "cpu", 1.6, 1.3, ours=LOGGING, peer=HAPROXY),
-    Target("beside", "p99", 0.5, 0.2, peer=HAPROXY),
+    *(Target("beside", "p99", 0.5, 0.2, peer=peer) for peer in (HAPROXY, SPLICING)),
     Target("beside", "p99", 1.5, 0.8, peer=DOCKER_PROXY),
     Target("idle", "memory", 4.5, 2.0),
     Target("resident", "resident", 66, 50, ours=ADMIN),

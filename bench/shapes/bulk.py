@@ -26,7 +26,7 @@ def measure(way: str, relay: Relay, upstream: int, scale: Scale) -> dict[str, fl
         seconds = loads.run("bulk", subject.port, way, scale.bulk_bytes)["seconds"]
         used = subject.cpu() - before
     moved = scale.bulk_bytes * (2 if way == "both" else 1) / GIB
-    return {"cpu": used / moved, "rate": moved / seconds}
+    return {"cpu": used / moved, "rate": moved / seconds, "seconds": seconds / moved}
 
 
 def shape(way: str, title: str) -> Shape:
