@@ -1,0 +1,1 @@
+"""From environment variables to a checked configuration: pure, without sockets, event loop or logs."""

@@ -1,0 +1,164 @@
+"""HOST:PORT as users write it, read strictly: what is nearly right is refused with the right way to write it."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from ambassador.address import MAX_PORT, Address, bracketed
+from ambassador.config.problems import Invalid, quoted
+
+EVERY_IPV4 = "0.0.0.0"
+_MOST_DIGITS = len(str(MAX_PORT))
+# Longer ones cannot be looked up (RFC 1035, section 2.3.4).
+_LONGEST_NAME = 253
+# Host names, and the underscores that container names have beside them.
+_NAME = re.compile(r"([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?")
+# The C library takes 10.1 and 0x7f.1 for addresses (inet_aton(3)), which nobody means who writes them.
+_NUMERIC = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)\.?")
+_BRACKETS = re.compile(r"\[([^\[\]]*)\](:.*)?", re.DOTALL)
+
+
+def canonical_ip(text: str) -> str | None:
+    """Write an IP address as everybody does; None when it is no address. IPv4-mapped IPv6 is the IPv4 that it maps."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)
+
+
+def port_number(text: str) -> int:
+    """Read a port.
+
+    Raises:
+        Invalid: *text* is no number from 1 to 65535.
+    """
+    if not (text.isascii() and text.isdigit()):
+        raise Invalid(f"has the port {quoted(text)}, which is no number", f"a port is a number from 1 to {MAX_PORT}")
+    # Not all digits: int() refuses thousands of them.
+    number = int(text.lstrip("0")[:6] or "0")
+    if not 1 <= number <= MAX_PORT:
+        raise Invalid(f"has the port {quoted(text)}", f"a port is a number from 1 to {MAX_PORT}")
+    return number
+
+
+def host_name(text: str) -> str:
+    """Read the host of an upstream: an address, or a name, which comes back in lower case.
+
+    Raises:
+        Invalid: *text* is neither.
+    """
+    address = canonical_ip(text)
+    if address is not None:
+        return _without_zone(address)
+    name = text.lower()
+    if len(name) > _LONGEST_NAME or not _NAME.fullmatch(name):
+        raise Invalid(
+            f"has the host {quoted(text)}, which is neither an address nor a name",
+            "a host is like 10.0.0.7, [fd00::7] or redis.example",
+        )
+    if _NUMERIC.fullmatch(name):
+        raise Invalid(f"has the host {quoted(text)}, which is no IPv4 address", "an IPv4 address is like 10.0.0.7")
+    return name
+
+
+def upstream_address(text: str, *, scheme: str = "", port: str = "PORT") -> Address:
+    """Read HOST:PORT. *scheme* and *port* go into the advice: what stands before it, and the likely port.
+
+    Raises:
+        Invalid: *text* is not HOST:PORT.
+    """
+    clean = re.split(r"[/?#]", text, maxsplit=1)[0]
+    if clean != text:
+        right = clean if _is_upstream(clean) else f"HOST:{port}"
+        raise Invalid("has a path", f"write {scheme}{right}")
+    host, port_text = ("", text) if text.isdigit() else _split(text, scheme=scheme, port=port)
+    if not host:
+        right = port_text if port_text.isdigit() and len(port_text) <= _MOST_DIGITS else port
+        raise Invalid("has no host", f"write {scheme}HOST:{right}")
+    host = host_name(host)
+    if not port_text:
+        raise Invalid("has no port", f"write {scheme}{bracketed(host)}:{port}")
+    return Address(host, port_number(port_text))
+
+
+def listen_host(text: str) -> str:
+    """Read an address to listen on; the empty host, which `*` and `::` stand for too, is every address there is.
+
+    Linux accepts IPv4 on `::` as well (ipv6(7), IPV6_V6ONLY), so both are the same.
+
+    Raises:
+        Invalid: *text* is no address. A name is none, as it may have several, or none tomorrow.
+    """
+    if text == "*":
+        return ""
+    brackets = _BRACKETS.fullmatch(text)
+    bare = brackets[1] if brackets and not brackets[2] else text
+    address = canonical_ip(bare)
+    if address is None:
+        right = "127.0.0.1" if bare.lower() == "localhost" else "an IPv4 or IPv6 address of this machine, or *"
+        raise Invalid(f"has {quoted(text)}, which is no address to listen on", f"write {right}")
+    return "" if address == "::" else _without_zone(address)
+
+
+def listen_address(text: str) -> tuple[str | None, int]:
+    """Read PORT, :PORT, ADDRESS:PORT or [v6]:PORT; the host is None when there is none.
+
+    Raises:
+        Invalid: *text* is none of these.
+    """
+    if text.isascii() and text.isdigit():
+        return None, port_number(text)
+    host, port_text = _split(text, scheme="", port="PORT")
+    if not port_text:
+        raise Invalid(f"has {quoted(text)}, which has no port to listen on", "write PORT, ADDRESS:PORT or [v6]:PORT")
+    return (listen_host(host) if host else None), port_number(port_text)
+
+
+def overlap(one: Address, other: Address) -> bool:
+    """Tell whether no two sockets can listen on both of these."""
+    return one.port == other.port and (_covers(one.host, other.host) or _covers(other.host, one.host))
+
+
+def without_covered(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    """Leave out of listen *hosts* what is there twice, or covered by another of them."""
+    once = tuple(dict.fromkeys(hosts))
+    return tuple(host for host in once if not any(other != host and _covers(other, host) for other in once))
+
+
+def _covers(wide: str, narrow: str) -> bool:
+    return wide in ("", narrow) or (wide == EVERY_IPV4 and bool(narrow) and ":" not in narrow)
+
+
+def _split(text: str, *, scheme: str, port: str) -> tuple[str, str]:
+    """Split into host and port, either of which may be missing."""
+    brackets = _BRACKETS.fullmatch(text)
+    if brackets:
+        host, after = brackets[1], brackets[2] or ""
+        if ":" not in host or canonical_ip(host) is None:
+            raise Invalid(f"has {quoted(host)} in brackets", "brackets are for IPv6 addresses, like [fd00::7]")
+        return host, after[1:]
+    if "[" in text or "]" in text:
+        raise Invalid("has brackets that do not enclose the host", f"write {scheme}[ADDRESS]:{port}")
+    host, _, port_text = text.rpartition(":")
+    if ":" in host:
+        right = f"[{host}]:{port_text}" if canonical_ip(host) and port_text.isdigit() else f"[ADDRESS]:{port}"
+        raise Invalid("has several colons; an IPv6 address needs brackets", f"write {scheme}{right}")
+    return (host, port_text) if ":" in text else (text, "")
+
+
+def _is_upstream(text: str) -> bool:
+    try:
+        upstream_address(text)
+    except Invalid:
+        return False
+    return True
+
+
+def _without_zone(address: str) -> str:
+    """Refuse a zone (RFC 4007): its name means nothing on another machine, and link-local addresses move."""
+    if "%" in address:
+        raise Invalid(f"has the zone {quoted(address[address.index('%') :])}", "write an address without a zone")
+    return address

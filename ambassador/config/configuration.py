@@ -1,0 +1,75 @@
+"""From the environment to the configuration, in one call: the only thing that the commands need from this room."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ambassador.config.environment import read_settings
+from ambassador.config.explicit import explicit_routes
+from ambassador.config.links import find_links
+from ambassador.config.merge import merge
+from ambassador.config.missing import no_route
+from ambassador.config.routes import Decision, Route
+from ambassador.config.rules import admin_problems, tunnel_problems, warnings
+from ambassador.config.settings import NOT_YET, Settings
+from ambassador.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["Configuration", "Decision", "Route", "Settings", "read"]
+
+# Where one of these could not be read, what would clash and what would be missing is not known.
+_ROUTING = frozenset({"admin", "bind", "links", "routes"})
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """All that an ambassador is told.
+
+    Attributes:
+        routes: at least one, sorted by port.
+        decisions: what became of every variable that looks like a link, and of every explicit route.
+        warnings: what works but is hardly meant, a line each.
+    """
+
+    settings: Settings
+    routes: tuple[Route, ...]
+    decisions: tuple[Decision, ...]
+    warnings: tuple[str, ...]
+
+
+def read(
+    environ: Mapping[str, str],
+    *,
+    arguments: Sequence[str] = (),
+    hosts: str = "",
+    not_yet: frozenset[str] = NOT_YET,
+    python: tuple[int, int] = sys.version_info[:2],
+) -> Configuration:
+    """Read the configuration from an environment, from the command's ROUTEs, and from files that variables name.
+
+    *hosts* is the text of /etc/hosts, for advice only; *not_yet* names the settings to refuse, without the prefix.
+
+    Raises:
+        ConfigurationError: something is wrong; it carries everything that is.
+    """
+    reading = read_settings(environ, not_yet=not_yet)
+    settings = reading.settings
+    found = find_links(environ, settings.links)
+    explicit, wrong_routes = explicit_routes(settings.routes, arguments)
+    merged = merge(found.links, explicit, settings.bind)
+    decisions = (*merged.decisions, *found.ignored)
+    problems = [*reading.problems, *found.problems, *wrong_routes]
+    if not reading.failed & _ROUTING:
+        problems += [*merged.problems, *admin_problems(settings, merged.routes, merged.decisions)]
+        if not merged.routes and not (found.problems or wrong_routes or merged.problems):
+            problems.append(no_route(environ, hosts, found.ignored))
+    if not any(name.startswith("tunnel") for name in reading.failed):
+        problems += tunnel_problems(settings, python=python)
+    if problems:
+        raise ConfigurationError(tuple(problems))
+    said = warnings(settings, given=reading.given, aliases=[link.alias for link in found.links])
+    return Configuration(settings, merged.routes, decisions, (*found.warnings, *said))

@@ -1,0 +1,139 @@
+"""From AMBASSADOR_* variables, and the files that AMBASSADOR_*_FILE name, to settings."""
+
+from __future__ import annotations
+
+import difflib
+import stat
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from ambassador.config import values
+from ambassador.config.links import link_name
+from ambassador.config.problems import MASK, Invalid, shown
+from ambassador.config.settings import NAMES, PREFIX, Settings
+from ambassador.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_FILE = "_FILE"
+# What a route list of a thousand lines fits in; a path to a device or a log must not fill the memory.
+_LONGEST_FILE = 1 << 20
+# What Docker and Kubernetes make of an alias `ambassador` (AMBASSADOR_PORT_6379_TCP, AMBASSADOR_SERVICE_HOST, ...).
+_OF_AN_ALIAS = ("AMBASSADOR_PORT_", "AMBASSADOR_ENV_", "AMBASSADOR_SERVICE_")
+_OF_AN_ALIAS_WHOLE = frozenset({"AMBASSADOR_PORT", "AMBASSADOR_NAME"})
+# What sounds like this may have a value that must not be shown, whatever it was meant to be.
+_SOUNDS_SECRET = ("KEY", "TOKEN", "SECRET", "PASS")
+# difflib's time grows with the square of the length, and no setting is longer than this.
+_LONGEST_NAME = 40
+_KNOWN = NAMES | {f"{name}{_FILE}" for name in NAMES}
+
+
+@dataclass(slots=True)
+class Reading:
+    """The settings as far as they could be read.
+
+    Attributes:
+        given: the settings that are set, and by which variable.
+        failed: the settings that could not be read, and have their defaults here.
+    """
+
+    settings: Settings
+    given: dict[str, str] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def read_settings(environ: Mapping[str, str], *, not_yet: frozenset[str]) -> Reading:
+    """Read every setting; refuse those in *not_yet*, and names that are no setting.
+
+    What is empty counts as not set, as Compose makes it of a variable that is not there.
+    """
+    reading = Reading(Settings())
+    texts: dict[str, str] = {}
+    for name in sorted(NAMES):
+        for variable in (f"{PREFIX}{name}", f"{PREFIX}{name}{_FILE}"):
+            value = environ.get(variable, "").strip()
+            if not value:
+                continue
+            try:
+                texts[name.lower()] = _text(name, variable, value, reading, not_yet)
+                reading.given[name] = variable
+            except Invalid as invalid:
+                reading.failed.add(name.lower())
+                reading.problems.append(_problem(variable, value, invalid))
+    _validate(reading, texts, environ)
+    reading.problems += _unknown(environ)
+    return reading
+
+
+def _text(name: str, variable: str, value: str, reading: Reading, not_yet: frozenset[str]) -> str:
+    """Return the text of a setting, from its variable or from the file that the variable names."""
+    if name in not_yet:
+        raise Invalid("is not available yet", "unset it")
+    if name in reading.given or name.lower() in reading.failed:
+        raise Invalid(f"is set, and so is {PREFIX}{name}", "unset one of them")
+    return value if variable == f"{PREFIX}{name}" else _content(value)
+
+
+def _content(path: str) -> str:
+    """Read the file that an X_FILE variable names, without the white space around."""
+    file = values.path(path)
+    try:
+        status = file.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise Invalid("is no regular file", "name a file with the setting in it")
+        if status.st_size > _LONGEST_FILE:
+            raise Invalid("is a file of more than 1 MiB", "name a file with the setting in it")
+        text = file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise Invalid(f"cannot be read: {error.strerror}", "name a file that can be read") from None
+    except UnicodeDecodeError:
+        raise Invalid("is a file of something else than UTF-8 text", "name a file with the setting in it") from None
+    if not text:
+        raise Invalid("is an empty file", "write the setting into it, or unset the variable")
+    return text
+
+
+def _validate(reading: Reading, texts: dict[str, str], environ: Mapping[str, str]) -> None:
+    """Put into *reading* what the texts come to, and what is wrong with them."""
+    try:
+        reading.settings = Settings.model_validate(texts)
+    except ValidationError as error:
+        for details in error.errors(include_url=False, include_input=False):
+            name = str(details["loc"][0])
+            variable = reading.given[name.upper()]
+            invalid = details.get("ctx", {}).get("error")
+            if not isinstance(invalid, Invalid):
+                invalid = Invalid("is no text that can be used", "write it in UTF-8")
+            reading.failed.add(name)
+            reading.problems.append(_problem(variable, environ[variable].strip(), invalid))
+        reading.settings = Settings.model_validate(
+            {name: text for name, text in texts.items() if name not in reading.failed}
+        )
+
+
+def _unknown(environ: Mapping[str, str]) -> list[Problem]:
+    """Find the names that are no setting, and the settings that they are nearest to."""
+    aliases = {name.alias for name in map(link_name, environ) if name and name.alias.startswith(PREFIX)}
+    of_links = (*_OF_AN_ALIAS, *(f"{alias}_" for alias in aliases))
+    problems = []
+    for variable in sorted(environ):
+        name = variable.removeprefix(PREFIX)
+        if name == variable or name in _KNOWN or variable in _OF_AN_ALIAS_WHOLE or variable.startswith(of_links):
+            continue
+        near = difflib.get_close_matches(name[:_LONGEST_NAME].upper(), sorted(_KNOWN), n=1, cutoff=0)[0]
+        problems.append(
+            _problem(variable, environ[variable], Invalid("is no setting", f"the nearest is {PREFIX}{near}"))
+        )
+    return problems
+
+
+def _problem(variable: str, value: str, invalid: Invalid) -> Problem:
+    """Make a problem that shows no secret, also not one that was written where its file's path belongs."""
+    secret = any(word in variable.upper() for word in _SOUNDS_SECRET)
+    if secret and value and not (variable.endswith(_FILE) and value.startswith("/")):
+        return Problem(shown(variable), MASK, invalid.wrong, invalid.right)
+    return invalid.of(shown(variable), value)

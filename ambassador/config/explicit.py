@@ -1,0 +1,85 @@
+"""Explicit routes, of AMBASSADOR_ROUTES and of the command line: `[LISTEN=]HOST:PORT[,HOST:PORT...]`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ambassador.address import bracketed
+from ambassador.config.addresses import canonical_ip, listen_address, upstream_address
+from ambassador.config.problems import Invalid, shown
+from ambassador.config.routes import Endpoint
+from ambassador.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ambassador.address import Address
+
+ARGUMENT = "argument"
+VARIABLE = "AMBASSADOR_ROUTES"
+_FORM = "write [LISTEN=]HOST:PORT[,HOST:PORT], without spaces"
+
+
+@dataclass(frozen=True, slots=True)
+class Explicit:
+    """A route that somebody wrote. Without a host it listens where AMBASSADOR_BIND says; the host "" is everywhere."""
+
+    source: str
+    text: str
+    host: str | None
+    port: int
+    endpoints: tuple[Endpoint, ...]
+
+    def problem(self, wrong: str, right: str) -> Problem:
+        """Make a problem of this route."""
+        return _problem(self.source, self.text, wrong, right)
+
+
+def explicit_routes(text: str, arguments: Sequence[str]) -> tuple[list[Explicit], list[Problem]]:
+    """Read the routes of AMBASSADOR_ROUTES and of the command line."""
+    routes: list[Explicit] = []
+    problems: list[Problem] = []
+    for source, words in ((ARGUMENT, _words(arguments)), (VARIABLE, text.split())):
+        for word in words:
+            try:
+                routes.append(_route(source, word))
+            except Invalid as invalid:
+                problems.append(_problem(source, word, invalid.wrong, invalid.right))
+    return routes, problems
+
+
+def _words(arguments: Sequence[str]) -> Iterable[str]:
+    """Split arguments into routes; `HOST PORT`, which the users of the old image write, is one."""
+    match arguments:
+        case [host, port] if port.isascii() and port.isdigit():
+            bare = host.strip("[]")
+            if canonical_ip(bare) or not any(mark in host for mark in ":=,"):
+                return [f"{bracketed(bare)}:{port}"]
+    return " ".join(arguments).split()
+
+
+def _route(source: str, word: str) -> Explicit:
+    if "@" in word:
+        raise Invalid("has a user or a password", "write HOST:PORT")
+    listen, mark, upstream = word.rpartition("=")
+    if "://" in word:
+        raise Invalid("has a scheme", "write HOST:PORT without tcp://")
+    if mark and not listen:
+        raise Invalid("has nothing before the =", "write LISTEN=HOST:PORT, or HOST:PORT")
+    addresses = list(dict.fromkeys(map(_upstream, upstream.split(","))))
+    endpoints = tuple(map(Endpoint, addresses))
+    host, port = listen_address(listen) if mark else (None, addresses[0].port)
+    return Explicit(source, shown(word), host, port, endpoints)
+
+
+def _upstream(text: str) -> Address:
+    if not text:
+        raise Invalid("has nothing where an endpoint should be", _FORM)
+    return upstream_address(text)
+
+
+def _problem(source: str, word: str, wrong: str, right: str) -> Problem:
+    if source == ARGUMENT:
+        return Problem(f"{ARGUMENT} {shown(word)}", "", wrong, right)
+    return Problem(source, shown(word), wrong, right)

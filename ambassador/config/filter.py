@@ -1,0 +1,73 @@
+"""AMBASSADOR_LINKS: which aliases are served."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from ambassador.config.problems import Invalid, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# The API server, in every pod of every cluster: whoever wants it in an ambassador says so.
+_KUBERNETES = "KUBERNETES"
+_PATTERN = re.compile(r"[A-Z0-9_.*]+")
+_RIGHT = "write aliases like redis,web_*,!web_old, or off"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkFilter:
+    """Which links become routes: patterns in the form of `plain`, and none included means all."""
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    off: bool = False
+
+    def why_not(self, alias: str) -> str | None:
+        """Say why the link *alias* is not served, or None when it is."""
+        name = plain(alias)
+        if self.off:
+            return "AMBASSADOR_LINKS is off"
+        if any(fnmatchcase(name, pattern) for pattern in self.exclude):
+            return "AMBASSADOR_LINKS excludes it"
+        if self.include and not any(fnmatchcase(name, pattern) for pattern in self.include):
+            return "AMBASSADOR_LINKS does not name it"
+        if name == _KUBERNETES and name not in self.include:
+            return "the API server's, which every pod has: served only when AMBASSADOR_LINKS names kubernetes"
+        return None
+
+    def absent(self, aliases: Iterable[str]) -> list[str]:
+        """Return what is included by its full name and is none of *aliases*, in lower case."""
+        there = set(map(plain, aliases))
+        return [name.lower() for name in self.include if "*" not in name and name not in there]
+
+
+def plain(alias: str) -> str:
+    """Write an alias so that case, `-` and `_` make no difference."""
+    return alias.upper().replace("-", "_")
+
+
+def link_filter(text: str) -> LinkFilter:
+    """Read AMBASSADOR_LINKS.
+
+    Raises:
+        Invalid: it has a pattern that can match no alias.
+    """
+    names = [plain(name.strip()) for name in text.split(",")]
+    if names == ["OFF"]:
+        return LinkFilter(off=True)
+    include: list[str] = []
+    exclude: list[str] = []
+    for name in names:
+        pattern = name.removeprefix("!")
+        if not pattern:
+            raise Invalid("has an empty name", _RIGHT)
+        if not _PATTERN.fullmatch(pattern):
+            raise Invalid(f"has {quoted(name)}, which is no alias", _RIGHT)
+        if name == "OFF":
+            raise Invalid("has 'off' among other names", "write off alone, or only names")
+        (exclude if name.startswith("!") else include).append(pattern)
+    return LinkFilter(tuple(include), tuple(exclude))

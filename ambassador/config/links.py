@@ -1,0 +1,165 @@
+"""Link variables, as Docker and Kubernetes set them and users write them: environment to links, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from ambassador.config.addresses import canonical_ip, port_number, upstream_address
+from ambassador.config.problems import Invalid, quoted, shown
+from ambassador.config.routes import Decision, Endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ambassador.address import Address
+    from ambassador.config.filter import LinkFilter
+    from ambassador.errors import Problem
+
+# An alias may itself end in something like a link's name, so it takes as much as it can.
+_NAME = re.compile(r"([!-~]+)_PORT_([0-9]+)_(TCP|UDP|SCTP)")
+_NAME_IN_ANY_CASE = re.compile(_NAME.pattern, re.IGNORECASE)
+
+
+class LinkName(NamedTuple):
+    """The parts of a link variable's name. The port may be none, such as 0 or 99999."""
+
+    alias: str
+    port: str
+    protocol: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link that is to be served: listen on *port*, dial the endpoints. The source is its variable."""
+
+    source: str
+    text: str
+    alias: str
+    port: int
+    endpoints: tuple[Endpoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """What the link variables of an environment come down to."""
+
+    links: list[Link] = field(default_factory=list)
+    ignored: list[Decision] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def link_name(variable: str) -> LinkName | None:
+    """Take a variable's name apart; None when it is no link's."""
+    match = _NAME.fullmatch(variable)
+    return LinkName(*match.groups()) if match else None
+
+
+def find_links(environ: Mapping[str, str], wanted: LinkFilter) -> Links:
+    """Find the links of an environment, sorted by variable. Nothing in it stops the search."""
+    found = Links()
+    for variable in sorted(environ):
+        name = link_name(variable)
+        if name is not None:
+            _add(found, name, variable, environ, wanted)
+        elif _NAME_IN_ANY_CASE.fullmatch(variable):
+            reason = "no link: _PORT_ and _TCP are written in capital letters"
+            found.ignored.append(Decision(shown(variable), shown(environ[variable]), None, reason))
+    return found
+
+
+def _add(found: Links, name: LinkName, variable: str, environ: Mapping[str, str], wanted: LinkFilter) -> None:
+    value = environ[variable].strip()
+    reason = _why_no_link(variable, value, environ) or wanted.why_not(name.alias)
+    if reason is None and name.protocol != "TCP":
+        reason = f"{name.protocol} links are not served"
+        found.warnings.append(f"{shown(variable)}={shown(value)}: {reason}")
+    if reason is not None:
+        found.ignored.append(Decision(shown(variable), shown(value), None, reason))
+        return
+    try:
+        found.links.append(_link(name, variable, value, environ))
+    except Invalid as invalid:
+        found.problems.append(invalid.of(shown(variable), value))
+
+
+def _why_no_link(variable: str, value: str, environ: Mapping[str, str]) -> str | None:
+    """Tell the variables that are named like links and are none."""
+    linked = _copied_by(variable, environ)
+    if linked is not None:
+        return f"a copy of a variable of the linked container ({linked}_NAME is there)"
+    if not value:
+        return "no link: empty"
+    if value.isascii() and value.isdigit():
+        # A Kubernetes port named 8080-tcp makes WEB_SERVICE_PORT_8080_TCP=8080.
+        return "no link: a bare number"
+    return None
+
+
+def _copied_by(variable: str, environ: Mapping[str, str]) -> str | None:
+    """Return the alias whose container had this variable, which Docker copied as <ALIAS>_ENV_<VARIABLE>."""
+    for mark in re.finditer("(?=_ENV_)", variable):
+        alias, remainder = variable[: mark.start()], variable[mark.start() + len("_ENV_") :]
+        if f"{alias}_NAME" in environ and link_name(remainder):
+            return alias
+    return None
+
+
+def _link(name: LinkName, variable: str, value: str, environ: Mapping[str, str]) -> Link:
+    try:
+        port = port_number(name.port)
+    except Invalid as invalid:
+        raise Invalid(f"{invalid.wrong} in its name", invalid.right) from None
+    addresses = _addresses(value, str(port))
+    if len(addresses) > 1:
+        endpoints = tuple(map(Endpoint, addresses))
+    else:
+        endpoints = (Endpoint(addresses[0], _hosts_alias(name, variable, environ, addresses[0].host)),)
+    return Link(variable, shown(value), name.alias.lower(), port, endpoints)
+
+
+def _addresses(value: str, port: str) -> tuple[Address, ...]:
+    """Read tcp://HOST:PORT,tcp://HOST:PORT; an address that is there twice counts once."""
+    if "@" in value:
+        raise Invalid("has a user or a password", f"write tcp://HOST:{port}")
+    parts = [part.strip() for part in value.split(",")]
+    if len(parts) == 1:
+        return (_address(value, port),)
+    found: dict[Address, None] = {}
+    for part in parts:
+        try:
+            found[_address(part, port)] = None
+        except Invalid as invalid:
+            where = f", in {quoted(part)}" if part else ""
+            raise Invalid(f"{invalid.wrong}{where}", invalid.right) from None
+    return tuple(found)
+
+
+def _address(text: str, port: str) -> Address:
+    if not text:
+        raise Invalid("has nothing before, after or between commas", f"write tcp://HOST:{port},tcp://HOST:{port}")
+    scheme, mark, rest = text.partition("://")
+    if mark and scheme.lower() == "tcp":
+        return upstream_address(rest, scheme="tcp://", port=port)
+    address = rest if mark else text
+    try:
+        right = str(upstream_address(address))
+    except Invalid:
+        right = f"HOST:{port}"
+    wrong = f"has the scheme {quoted(scheme)}" if mark else "does not begin with tcp://"
+    raise Invalid(wrong, f"write tcp://{right}")
+
+
+def _hosts_alias(name: LinkName, variable: str, environ: Mapping[str, str], host: str) -> str | None:
+    """Return what to look up in /etc/hosts at each dial, where Docker made the link and nobody wrote over it.
+
+    Docker rewrites /etc/hosts when the linked container restarts; the variables keep an address that may by then be
+    another container's. Docker sets _ADDR beside the value, so a value of the user's own shows in a differing _ADDR.
+    """
+    linked = environ.get(f"{name.alias}_NAME")
+    address = environ.get(f"{variable}_ADDR")
+    if linked is None or address is None or (canonical_ip(address) or address.lower()) != host:
+        return None
+    return linked.rpartition("/")[2] or None

@@ -1,0 +1,74 @@
+"""What to say when there is no route at all."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ambassador.config.addresses import upstream_address
+from ambassador.config.filter import plain
+from ambassador.config.hosts import hosts_lines
+from ambassador.config.links import link_name
+from ambassador.config.problems import Invalid, shown
+from ambassador.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from ambassador.config.routes import Decision
+
+_LOOKED_FOR = "there is neither a link variable <ALIAS>_PORT_<n>_TCP=tcp://HOST:PORT nor AMBASSADOR_ROUTES"
+_MOST_SHOWN = 3
+# What every hosts file has, and what Docker adds for itself (host.docker.internal).
+_COMMON = re.compile(r"localhost(\..*)?|ip6-.*|.*\.docker\.internal|buildkitsandbox|.*\.localdomain")
+_LOOPBACK = re.compile(r"127\..*|::1|0\.0\.0\.0|::|fe00::.*|ff0[0-9a-f]::.*")
+# Docker names a container after the first 12 digits of its id where nobody names it.
+_CONTAINER_ID = re.compile(r"[0-9a-f]{12}")
+
+
+def no_route(environ: Mapping[str, str], hosts: str, ignored: Sequence[Decision]) -> Problem:
+    """Say what was looked for, what became of what looked like it, and what to add."""
+    aliases = {plain(name.alias) for name in map(link_name, environ) if name}
+    linked = [alias for alias in linked_names(hosts, environ.get("HOSTNAME", "")) if plain(alias) not in aliases]
+    wrong = _LOOKED_FOR
+    if ignored:
+        reasons = [f"{decision.variable} ({decision.reason})" for decision in ignored]
+        wrong = f"{wrong}; ignored: {_first(reasons)}"
+    if linked:
+        wrong = (
+            f"{wrong}; /etc/hosts shows {_first(linked)}, but Docker Engine 29 and later no longer set link variables"
+        )
+        return Problem(
+            "no route", "", wrong, f"add {' '.join(_option(alias, environ) for alias in linked[:_MOST_SHOWN])}"
+        )
+    return Problem("no route", "", wrong, "add one, for example -e REDIS_PORT_6379_TCP=tcp://redis:6379")
+
+
+def _first(texts: Sequence[str]) -> str:
+    more = f" and {len(texts) - _MOST_SHOWN} more" if len(texts) > _MOST_SHOWN else ""
+    return ", ".join(map(shown, texts[:_MOST_SHOWN])) + more
+
+
+def linked_names(hosts: str, own_name: str) -> Iterator[str]:
+    """Yield the aliases that Docker wrote into a hosts file for links, as far as a file tells: the first of a line.
+
+    Docker writes "ADDRESS ALIAS CONTAINER-ID NAME" for a link, and "ADDRESS HOSTNAME" for the container itself.
+    """
+    seen = set()
+    for address, names in hosts_lines(hosts):
+        alias = names[0]
+        own = own_name.lower() in names or (len(names) == 1 and _CONTAINER_ID.fullmatch(alias))
+        if own or alias in seen or _COMMON.fullmatch(alias) or _LOOPBACK.fullmatch(address):
+            continue
+        seen.add(alias)
+        yield alias
+
+
+def _option(alias: str, environ: Mapping[str, str]) -> str:
+    """Write the option that makes the link *alias*; its port is known where a variable <ALIAS>_PORT has it."""
+    name = plain(alias)
+    try:
+        port = str(upstream_address(environ.get(f"{name}_PORT", "").removeprefix("tcp://")).port)
+    except Invalid:
+        port = "<PORT>"
+    return f"-e {shown(name)}_PORT_{port}_TCP=tcp://{shown(alias)}:{port}"

@@ -1,0 +1,49 @@
+"""What is wrong with a value, in words for one line on a terminal: printable, short, without passwords."""
+
+from __future__ import annotations
+
+import re
+
+from ambassador.errors import Problem
+
+# Long enough for three endpoints, short enough that what is wrong still stands on the same screen line or the next.
+LONGEST = 120
+_LONGEST_QUOTE = 40
+MASK = "***"
+
+
+class Invalid(ValueError):  # noqa: N818 - it becomes a Problem of a ConfigurationError, and reads better so
+    """A value that cannot be used: what it does wrong, as "has no port", and what to write instead."""
+
+    def __init__(self, wrong: str, right: str) -> None:
+        super().__init__(f"{wrong}; {right}")
+        self.wrong = wrong
+        self.right = right
+
+    def of(self, variable: str, value: str) -> Problem:
+        """Make the problem of *variable*, whose *value* is shown as far as it fits and is no secret."""
+        return Problem(variable, shown(value), self.wrong, self.right)
+
+
+def shown(value: str, longest: int = LONGEST) -> str:
+    """Write *value* in one printable line: control characters escaped, passwords masked, a long end cut off."""
+    text = "".join(map(_escaped, _masked(value)[: longest + 1]))
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
+def quoted(value: str) -> str:
+    """Write a part of a value within a sentence."""
+    return f"'{shown(value, _LONGEST_QUOTE)}'"
+
+
+def _masked(value: str) -> str:
+    """Hide what stands before an @, where user:password would be (RFC 3986, section 3.2.1): rather too much of it."""
+    scheme, mark, rest = value.partition("://")
+    if mark and "@" in rest:
+        return f"{scheme}{mark}{MASK}@{rest.rpartition('@')[2]}"
+    return re.sub(r"\S+", lambda word: f"{MASK}@{word[0].rpartition('@')[2]}" if "@" in word[0] else word[0], value)
+
+
+def _escaped(character: str) -> str:
+    """Escape what is no printable character, among it the lone surrogates of bytes that are not UTF-8."""
+    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")

@@ -1,0 +1,50 @@
+"""What a configuration comes down to: routes, and what became of each variable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ambassador.address import Address
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One address of an upstream. A dial looks up *hosts_alias* in /etc/hosts first, which Docker keeps up to date."""
+
+    address: Address
+    hosts_alias: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Listen addresses and the endpoints behind them, tried in order.
+
+    Attributes:
+        name: what logs and metrics call it, unlike that of any other route.
+        alias: of the link, in lower case; None without one.
+        listen: an empty host is every address, IPv4 and IPv6.
+        source: the variable that it came from, or "argument".
+    """
+
+    name: str
+    alias: str | None
+    listen: tuple[Address, ...]
+    endpoints: tuple[Endpoint, ...]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What became of a variable that looks like a link, or of an explicit route. The value is fit to be shown.
+
+    Attributes:
+        route: the name of the route that it is part of; None when it is ignored.
+        reason: why it is ignored, or what there is to know about the route; may be empty.
+    """
+
+    variable: str
+    value: str
+    route: str | None
+    reason: str

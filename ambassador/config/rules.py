@@ -1,0 +1,81 @@
+"""Settings that do not go together, and settings that are better given otherwise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ambassador.address import bracketed
+from ambassador.config.addresses import overlap
+from ambassador.config.problems import shown
+from ambassador.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ambassador.config.routes import Decision, Route
+    from ambassador.config.settings import Settings
+
+# The first Python whose ssl module knows pre-shared keys.
+_PYTHON_WITH_KEYS = (3, 13)
+_KEY = "AMBASSADOR_TUNNEL_KEY_FILE"
+_CERTIFICATES = ("AMBASSADOR_TUNNEL_CERT_FILE", "AMBASSADOR_TUNNEL_PRIVATE_KEY_FILE", "AMBASSADOR_TUNNEL_CA_FILE")
+
+
+def tunnel_problems(settings: Settings, *, python: tuple[int, int]) -> list[Problem]:
+    """Say what keeps the tunnel from being one of its two kinds, with *python*'s version. The files stay unread."""
+    if settings.tunnel == "off":
+        return []
+    files = (settings.tunnel_cert_file, settings.tunnel_private_key_file, settings.tunnel_ca_file)
+    missing = [name for name, file in zip(_CERTIFICATES, files, strict=True) if file is None]
+    wrong = right = ""
+    if settings.tunnel_key_file is None:
+        if len(missing) == len(files):
+            wrong, right = "has neither a key nor certificates", f"set {_KEY}, or {_listed(_CERTIFICATES)}"
+        elif missing:
+            wrong, right = "has certificates, but not all of it", f"set {_listed(missing)}, too"
+    elif len(missing) < len(files):
+        wrong, right = "has a key and certificates", f"set either {_KEY} or {_listed(_CERTIFICATES)}"
+    elif settings.tunnel_peers:
+        wrong, right = "has a key, and AMBASSADOR_TUNNEL_PEERS, which is for certificates", "unset one of them"
+    elif python < _PYTHON_WITH_KEYS:
+        wrong, right = "needs Python 3.13 for a key", "use the image, a newer Python, or certificates"
+    return [Problem("AMBASSADOR_TUNNEL", settings.tunnel, wrong, right)] if wrong else []
+
+
+def admin_problems(settings: Settings, routes: Iterable[Route], decisions: Iterable[Decision]) -> list[Problem]:
+    """Say which routes listen where the admin server does."""
+    admin = settings.admin
+    if admin is None:
+        return []
+    values = {decision.route: decision.value for decision in reversed(list(decisions))}
+    return [
+        Problem(
+            shown(route.source),
+            values.get(route.name, ""),
+            f"listens on port {admin.port}, and so does AMBASSADOR_ADMIN={bracketed(admin.host) or '*'}:{admin.port}",
+            "give AMBASSADOR_ADMIN another port, or set it to off",
+        )
+        for route in routes
+        if any(overlap(listen, admin) for listen in route.listen)
+    ]
+
+
+def warnings(settings: Settings, *, given: Mapping[str, str], aliases: Iterable[str]) -> list[str]:
+    """Say what works but is hardly meant: *given* says which variable set a setting, *aliases* those of the links."""
+    found = []
+    if given.get("ADMIN_TOKEN") == "AMBASSADOR_ADMIN_TOKEN":
+        found.append(
+            "AMBASSADOR_ADMIN_TOKEN is given by value, which links hand on to other containers: "
+            "use AMBASSADOR_ADMIN_TOKEN_FILE"
+        )
+    idle = [variable for name, variable in given.items() if name.startswith("TUNNEL_")]
+    if settings.tunnel == "off" and idle:
+        found.append(f"{_listed(idle)} without AMBASSADOR_TUNNEL: nothing is encrypted")
+    absent = settings.links.absent(aliases)
+    if absent:
+        found.append(f"AMBASSADOR_LINKS names {_listed(absent)}, for which there is no link")
+    return found
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,80 @@
+"""The settings of an ambassador: one field each, with its default and how its text is read.
+
+No `from __future__ import annotations` here: pydantic reads the annotations when the class is made.
+"""
+
+from collections.abc import Callable
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf
+
+from ambassador.address import Address
+from ambassador.config import values
+from ambassador.config.filter import LinkFilter, link_filter
+
+PREFIX = "AMBASSADOR_"
+# What is described but not built yet: refused, never ignored in silence.
+NOT_YET = frozenset(
+    {
+        "ADMIN_TOKEN", "ALLOW", "HALF_CLOSE_TIMEOUT", "IDLE_TIMEOUT", "MAX_LIFETIME", "PROXY_PROTOCOL",
+        "PROXY_PROTOCOL_FROM", "TUNNEL", "TUNNEL_CA_FILE", "TUNNEL_CERT_FILE", "TUNNEL_KEY_FILE", "TUNNEL_PEERS",
+        "TUNNEL_PRIVATE_KEY_FILE", "WORKERS",
+    }
+)  # fmt: skip
+
+
+def _text(read: Callable[[str], object]) -> BeforeValidator:
+    """Have pydantic call *read* for a text; what is no text is taken as the value itself."""
+
+    def value(given: Any) -> Any:
+        return read(given) if isinstance(given, str) else given
+
+    return BeforeValidator(value)
+
+
+Duration = Annotated[float, _text(values.duration)]
+Networks = Annotated[tuple[InstanceOf[IPv4Network] | InstanceOf[IPv6Network], ...], _text(values.networks)]
+File = Annotated[InstanceOf[Path] | None, _text(values.path)]
+
+
+class Settings(BaseModel):
+    """Every AMBASSADOR_* setting, checked one by one; a duration is in seconds, and 0 is off."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    routes: str = ""
+    links: Annotated[InstanceOf[LinkFilter], _text(link_filter)] = LinkFilter()
+    bind: Annotated[tuple[str, ...], _text(values.bind_hosts)] = ("",)
+    # Longer than an upstream's restart usually takes, shorter than the patience of most clients.
+    connect_timeout: Annotated[float, _text(values.positive_duration)] = 10.0
+    idle_timeout: Duration = 0.0
+    half_close_timeout: Duration = 0.0
+    max_lifetime: Duration = 0.0
+    # With five probes ten seconds apart, a dead peer is found within two minutes.
+    keepalive: Annotated[float, _text(values.keepalive)] = 60.0
+    max_connections: Annotated[int | None, _text(values.connections)] = None
+    allow: Networks = ()
+    drain_delay: Duration = 0.0
+    # Docker kills ten seconds after SIGTERM.
+    drain_timeout: Duration = 8.0
+    tunnel: Annotated[Literal["off", "source", "target"], _text(values.choice("off", "source", "target"))] = "off"
+    tunnel_key_file: File = None
+    tunnel_cert_file: File = None
+    tunnel_private_key_file: File = None
+    tunnel_ca_file: File = None
+    tunnel_peers: Annotated[tuple[str, ...], _text(values.peers)] = ()
+    proxy_protocol: Annotated[Literal["off", "v1", "v2"], _text(values.choice("off", "v1", "v2"))] = "off"
+    proxy_protocol_from: Networks = ()
+    admin: Annotated[InstanceOf[Address] | None, _text(values.admin_address)] = Address("127.0.0.1", 9901)
+    admin_token: Annotated[str | None, _text(values.admin_token)] = Field(default=None, repr=False)
+    workers: Annotated[int, _text(values.workers)] = 1
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], _text(values.choice("debug", "info", "warning", "error"))
+    ] = "info"
+    log_format: Annotated[Literal["auto", "json", "console"], _text(values.choice("auto", "json", "console"))] = "auto"
+    access_log: Annotated[bool, _text(values.on_off)] = True
+
+
+NAMES = frozenset(name.upper() for name in Settings.model_fields)

@@ -1,0 +1,161 @@
+"""The values of settings, each from its text: what cannot be used is `Invalid`."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ambassador.address import Address
+from ambassador.config.addresses import canonical_ip, host_name, listen_address, listen_host, without_covered
+from ambassador.config.problems import Invalid, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)?")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
+_LIKE_DURATIONS = "write a duration like 250ms, 10s, 5m or 1h"
+# What the kernel takes for TCP_KEEPIDLE (tcp(7)), in seconds.
+_KEEPALIVE = (1.0, 32767.0)
+# More processes than any machine has cores; a slip of the finger must not start a million.
+_MOST_WORKERS = 1024
+# A bearer token is guessed over the network: 16 characters are 64 bits even when they are hexadecimal digits.
+_SHORTEST_TOKEN = 16
+_URI = re.compile(r"[a-z][a-z0-9+.-]*:[!-~]+", re.IGNORECASE)
+# IPv6 networks within this one are IPv4 networks (RFC 4291, section 2.5.5.2).
+_MAPPED = IPv6Network("::ffff:0:0/96")
+
+
+def duration(text: str) -> float:
+    """Read a duration, in seconds."""
+    match = _DURATION.fullmatch(text.lower())
+    if not match:
+        raise Invalid("is no duration", f"{_LIKE_DURATIONS}; 0 is off")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def positive_duration(text: str) -> float:
+    """Read a duration that cannot be switched off."""
+    seconds = duration(text)
+    if not seconds:
+        raise Invalid("cannot be off", _LIKE_DURATIONS)
+    return seconds
+
+
+def keepalive(text: str) -> float:
+    """Read how long a connection is idle before the kernel probes it, in seconds."""
+    seconds = duration(text)
+    least, most = _KEEPALIVE
+    if seconds and not least <= seconds <= most:
+        raise Invalid("is not what the kernel can do", f"write {least:g}s to {most:g}s, or 0 for no keepalive")
+    return seconds
+
+
+def choice(*options: str) -> Callable[[str], str]:
+    """Return what reads one of *options*, in capitals or not."""
+
+    def read(text: str) -> str:
+        if text.lower() not in options:
+            raise Invalid("is not known", f"write {', '.join(options[:-1])} or {options[-1]}")
+        return text.lower()
+
+    return read
+
+
+def on_off(text: str) -> bool:
+    """Read a switch."""
+    return choice("on", "off")(text) == "on"
+
+
+def connections(text: str) -> int:
+    """Read how many connections there may be."""
+    if not re.fullmatch(r"0*[1-9][0-9]{0,8}", text):
+        raise Invalid("is no number of connections", "write a whole number from 1 to 999999999")
+    return int(text.lstrip("0"))
+
+
+def workers(text: str) -> int:
+    """Read how many processes serve; 0 is one a core."""
+    if text.lower() == "auto":
+        return 0
+    if not re.fullmatch(r"[1-9][0-9]{0,3}", text) or int(text) > _MOST_WORKERS:
+        raise Invalid("is no number of processes", f"write a number from 1 to {_MOST_WORKERS}, or auto for one a core")
+    return int(text)
+
+
+def bind_hosts(text: str) -> tuple[str, ...]:
+    """Read listen addresses; one that another covers is left out."""
+    return without_covered(tuple(listen_host(host) for host in _items(text, "10.0.0.7,[fd00::7]")))
+
+
+def admin_address(text: str) -> Address | None:
+    """Read the admin address, None when it is off."""
+    if text.lower() == "off":
+        return None
+    if text.isascii() and text.isdigit():
+        raise Invalid("has no address", f"write 127.0.0.1:{text[:5]}, or *:{text[:5]} for every address, or off")
+    host, port = listen_address(text)
+    return Address(host or "", port)
+
+
+def admin_token(text: str) -> str:
+    """Read a bearer token. Says nothing of the token itself."""
+    if len(text) < _SHORTEST_TOKEN:
+        raise Invalid(f"has fewer than {_SHORTEST_TOKEN} characters", "make one with: openssl rand -hex 16")
+    if not re.fullmatch(r"[!-~]+", text):
+        raise Invalid("has characters that no HTTP header takes", "make one with: openssl rand -hex 16")
+    return text
+
+
+def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Read networks (CIDRs), where an address is the network of itself alone."""
+    return tuple(map(_network, _items(text, "10.0.0.0/8,fd00::/8")))
+
+
+def peers(text: str) -> tuple[str, ...]:
+    """Read the DNS or URI names of a tunnel's peers."""
+    return tuple(map(_peer, _items(text, "ambassador.example,spiffe://example/ambassador")))
+
+
+def path(text: str) -> Path:
+    """Read the path of a file."""
+    if "\0" in text:
+        raise Invalid("has a zero byte, which no path has", "write the path of a file")
+    return Path(text)
+
+
+def _items(text: str, like: str) -> list[str]:
+    items = [item.strip() for item in text.split(",")]
+    if not all(items):
+        raise Invalid("has nothing before, after or between commas", f"write a list like {like}")
+    return items
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    wrong = Invalid(f"has {quoted(text)}, which is no network", "write networks like 10.0.0.0/8 or fd00::/8")
+    # ipaddress would take a netmask or a zone as well.
+    match = re.fullmatch(r"([0-9a-f:.]+)(/[0-9]{1,3})?", text, re.IGNORECASE)
+    if not match:
+        raise wrong
+    address, length = match.groups()
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise wrong from None
+    if length and network.network_address != ipaddress.ip_address(address):
+        either = f"write {network} for all of it, or {address} alone"
+        raise Invalid(f"has {quoted(text)}, an address within a network", either)
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        return IPv4Network((int(network.network_address) & 0xFFFFFFFF, network.prefixlen - _MAPPED.prefixlen))
+    return network
+
+
+def _peer(text: str) -> str:
+    if _URI.fullmatch(text):
+        return text
+    if canonical_ip(text) is not None:
+        raise Invalid(f"has {quoted(text)}, an address", "write the DNS or URI names in the peer's certificate")
+    return host_name(text)
