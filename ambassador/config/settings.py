@@ -34,7 +34,7 @@ def _text(read: Callable[[str], object]) -> BeforeValidator:
     return BeforeValidator(value)
 
 
-Duration = Annotated[float, _text(values.duration)]
+Duration = Annotated[float, _text(values.parse_duration)]
 Networks = Annotated[tuple[InstanceOf[IPv4Network] | InstanceOf[IPv6Network], ...], _text(values.networks)]
 File = Annotated[InstanceOf[Path] | None, _text(values.path)]
 

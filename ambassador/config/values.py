@@ -29,7 +29,7 @@ _URI = re.compile(r"[a-z][a-z0-9+.-]*:[!-~]+", re.IGNORECASE)
 _MAPPED = IPv6Network("::ffff:0:0/96")
 
 
-def duration(text: str) -> float:
+def parse_duration(text: str) -> float:
     """Read a duration, in seconds."""
     match = _DURATION.fullmatch(text.lower())
     if not match:
@@ -39,7 +39,7 @@ def duration(text: str) -> float:
 
 def positive_duration(text: str) -> float:
     """Read a duration that cannot be switched off."""
-    seconds = duration(text)
+    seconds = parse_duration(text)
     if not seconds:
         raise Invalid("cannot be off", _LIKE_DURATIONS)
     return seconds
@@ -47,7 +47,7 @@ def positive_duration(text: str) -> float:
 
 def keepalive(text: str) -> float:
     """Read how long a connection is idle before the kernel probes it, in seconds."""
-    seconds = duration(text)
+    seconds = parse_duration(text)
     least, most = _KEEPALIVE
     if seconds and not least <= seconds <= most:
         raise Invalid("is not what the kernel can do", f"write {least:g}s to {most:g}s, or 0 for no keepalive")
