@@ -1,0 +1,118 @@
+"""What the two ends of a tunnel have to prove, as TLS contexts.
+
+TLS 1.3 alone is spoken, so that there is no renegotiation and no compression. A server issues no ticket and so resumes
+nothing; early data is off unless asked for. Neither SSLKEYLOGFILE nor the system's trusted authorities are looked at.
+"""
+
+from __future__ import annotations
+
+import ssl
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ambassador.tunnel.codec import Codec
+from ambassador.tunnel.keys import identity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+    from pathlib import Path
+
+# How much of a stranger's names goes into a reason.
+_SHOWN = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Tunnel:
+    """One state of the keys or certificates; a reload makes another, so that what was removed no longer enters."""
+
+    context: ssl.SSLContext
+    server_side: bool
+    proof: Callable[[ssl.SSLObject], str]
+    sends_name: bool
+
+    def codec(self, host: str | None = None) -> Codec:
+        """Begin a connection. A target names the *host* that it dials: a name or an IP address."""
+        name = host.partition("%")[0].rstrip(".") if host and self.sends_name else None
+        return Codec(self.context, server_side=self.server_side, host=name, proof=self.proof)
+
+
+def key_tunnel(keys: Sequence[bytes], *, server_side: bool) -> Tunnel:
+    """Prove both ends by a shared key (RFC 8446, section 2.2), always with ephemeral Diffie-Hellman.
+
+    A client offers the first key; a server accepts any, and has no certificate to fall back to. Python's callbacks
+    tie the keys to SHA-256, so the cipher is TLS_CHACHA20_POLY1305_SHA256, unless OpenSSL's configuration ranks
+    TLS_AES_128_GCM_SHA256 higher.
+    """
+    context = _context(server_side=server_side)
+    if sys.version_info < (3, 13):
+        raise NotImplementedError("shared keys need Python 3.13")
+    known = {identity(key): key for key in keys}
+    if server_side:
+        context.set_psk_server_callback(lambda name: known.get(name or "", b""))
+    else:
+        offer = (identity(keys[0]), keys[0])
+        context.set_psk_client_callback(lambda _hint: offer)
+    return Tunnel(context, server_side, _key_proof, sends_name=False)
+
+
+def certificate_tunnel(
+    certificate: Path, private_key: Path, *, authority: Path, peers: Collection[str], server_side: bool
+) -> Tunnel:
+    """Prove both ends by certificates of *authority*, of which the peer's must bear one of *peers*.
+
+    Without *peers* a client expects the name or address that it dials, and a server any certificate of the authority.
+
+    Raises:
+        OSError: a file cannot be read (ssl.SSLError is one: its content cannot be used).
+    """
+    context = _context(server_side=server_side)
+    context.check_hostname = not server_side and not peers
+    context.hostname_checks_common_name = False
+    # The file decides what is trusted, be it a root or an authority below one.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    # An encrypted key would otherwise be asked about at the terminal.
+    context.load_cert_chain(certificate, private_key, password="")
+    context.load_verify_locations(cafile=authority)
+    return Tunnel(context, server_side, _NameProof(peers) if peers else _no_more_proof, sends_name=not server_side)
+
+
+def _context(*, server_side: bool) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server_side else ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    # Also where keys are shared: nobody's certificate can be verified there, so none is accepted instead of the key.
+    context.verify_mode = ssl.CERT_REQUIRED
+    if server_side:
+        context.num_tickets = 0
+        context.options |= ssl.OP_NO_TICKET
+    return context
+
+
+def _key_proof(tls: ssl.SSLObject) -> str:
+    """Make sure that the key was used: to OpenSSL a handshake by a certificate is as good."""
+    if tls.session_reused and tls.getpeercert(binary_form=True) is None:
+        return ""
+    return "the peer did not prove that it holds the key"
+
+
+def _no_more_proof(_tls: ssl.SSLObject) -> str:
+    """Ask for nothing beyond the certificate that OpenSSL has verified."""
+    return ""
+
+
+class _NameProof:
+    """Ask that a verified certificate bear one of some DNS or URI names (RFC 5280, section 4.2.1.6)."""
+
+    def __init__(self, names: Collection[str]) -> None:
+        # A colon is in every URI and in no DNS name; upper and lower case are the same in DNS only.
+        self._uris = frozenset(name for name in names if ":" in name)
+        self._hosts = frozenset(name.lower() for name in names if ":" not in name)
+
+    def __call__(self, tls: ssl.SSLObject) -> str:
+        borne: Any = (tls.getpeercert() or {}).get("subjectAltName", ())
+        for kind, name in borne:
+            if (kind == "DNS" and name.lower() in self._hosts) or (kind == "URI" and name in self._uris):
+                return ""
+        shown = ascii(", ".join(f"{kind}:{name}" for kind, name in borne))[:_SHOWN]
+        return f"the peer's certificate bears no name that is expected, but {shown}"
