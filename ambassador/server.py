@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import signal
 from enum import StrEnum
@@ -24,6 +25,9 @@ from ambassador.upstream.resolve import Resolver
 from ambassador.upstream.upstream import Upstream
 
 if TYPE_CHECKING:
+    import socket
+    from collections.abc import Sequence
+
     from ambassador.config.configuration import Configuration
 
 log = structlog.get_logger()
@@ -41,9 +45,14 @@ class State(StrEnum):
 
 
 class Process:
-    """Serve the routes of a configuration on one event loop until told to stop. Owns every socket of it."""
+    """Serve the routes of a configuration on one event loop until told to stop. Owns every socket of it.
 
-    def __init__(self, configuration: Configuration, loop: asyncio.AbstractEventLoop) -> None:
+    *share* is how many processes divide among them what the kernel allows a user, such as pages of pipes.
+    """
+
+    name = "ambassador"
+
+    def __init__(self, configuration: Configuration, loop: asyncio.AbstractEventLoop, *, share: int = 1) -> None:
         self.configuration = configuration
         self.settings = configuration.settings
         self.loop = loop
@@ -54,11 +63,12 @@ class Process:
         self.limits = divide(raise_files_limit(), listeners=sum(len(route.listen) for route in configuration.routes))
         limit = self.settings.max_connections or self.limits.connections
         self.connections = Connections(min(limit, self.limits.connections))
-        self.pipes = Pipes(self.limits.pipes)
+        self.pipes = Pipes(max(1, self.limits.pipes // share))
         self.started = loop.time()
         self.services: list[Service] = []
         self.listeners: list[Listener] = []
         self.exit_code = 0
+        self.failed = False
         self._own_listens = {(address.host, address.port) for route in configuration.routes for address in route.listen}
         self._ids = itertools.count(1)
         self._stopped = asyncio.Event()
@@ -93,46 +103,50 @@ class Process:
         Raises:
             StartError: an address is in use, not ours, or not allowed.
         """
-        for service, route in zip(self.services, self.configuration.routes, strict=True):
-            for address in route.listen:
-                sock = bind(address, keepalive=self.settings.keepalive)
-                self.listeners.append(Listener(sock, service, self))
+        self.take(bind_all(self.configuration))
+
+    def take(self, sockets: Sequence[Sequence[socket.socket]]) -> None:
+        """Take over the listening sockets, each route's in the order of the routes, as `bind_all` made them."""
+        for service, group in zip(self.services, sockets, strict=True):
+            self.listeners.extend(Listener(sock, service, self) for sock in group)
 
     async def serve(self) -> int:
         """Accept clients until a signal or a fault ends it; return the exit code."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self.loop.add_signal_handler(number, self.stop, signal.Signals(number).name)
-        self.loop.add_signal_handler(signal.SIGHUP, self.reload)
+        self.heed_signals()
         for listener in self.listeners:
             listener.start()
         self.state = State.SERVING
-        self._say_ready()
+        self.say_ready()
         self._sweep()
         await self._stopped.wait()
         self.state = State.STOPPED
-        log.info("ambassador.stopped", exit_code=self.exit_code, seconds=round(self.loop.time() - self.started, 3))
+        log.info(f"{self.name}.stopped", exit_code=self.exit_code, seconds=round(self.loop.time() - self.started, 3))
         return self.exit_code
 
-    def _say_ready(self) -> None:
-        for route in self.configuration.routes:
-            upstream = ",".join(str(endpoint.address) for endpoint in route.endpoints)
-            for address in route.listen:
-                log.info("route.listening", route=route.name, listen=listen_text(address), upstream=upstream)
-        log.info(
-            "ambassador.ready",
-            version=ambassador.__version__,
-            routes=len(self.configuration.routes),
-            max_connections=self.connections.limit,
-        )
+    def heed_signals(self) -> None:
+        """Drain at SIGTERM and SIGINT, cut at the second of them, reload at SIGHUP."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.loop.add_signal_handler(number, self.stop, signal.Signals(number).name)
+        self.loop.add_signal_handler(signal.SIGHUP, self.reload)
+
+    def say_ready(self) -> None:
+        """Log that every listener accepts."""
+        log_ready(self.configuration, max_connections=self.connections.limit)
 
     def stop(self, reason: str) -> None:
         """Drain; when already draining, cut what is left."""
         if self.state is State.DRAINING:
-            self._cut("second signal")
+            self.cut("second signal")
+        else:
+            self.drain(reason)
+
+    def drain(self, reason: str) -> None:
+        """Accept no more clients after the drain's delay, and end when those that are here have ended, or are late."""
+        if self.state is State.DRAINING:
             return
         self.state = State.DRAINING
         self.draining_since = self.loop.time()
-        log.info("ambassador.draining", reason=reason, live=len(self.connections.live))
+        log.info(f"{self.name}.draining", reason=reason, live=len(self.connections.live))
         if self.settings.drain_delay:
             self.loop.call_later(self.settings.drain_delay, self._close_listeners)
         else:
@@ -156,11 +170,11 @@ class Process:
             return
         self.connections.on_empty = self._stopped.set
         if self.settings.drain_timeout:
-            self.loop.call_later(self.settings.drain_timeout, self._cut, "drain timeout")
+            self.loop.call_later(self.settings.drain_timeout, self.cut, "drain timeout")
         else:
-            self._cut("drain timeout")
+            self.cut("drain timeout")
 
-    def _cut(self, reason: str) -> None:
+    def cut(self, reason: str) -> None:
         """End the drain: reset whoever is left."""
         if self._stopped.is_set():
             return
@@ -169,12 +183,13 @@ class Process:
         cut = self.connections.cut_all("drained")
         if cut:
             self.exit_code = 1
-            log.warning("ambassador.cut", reason=reason, connections=cut)
+            log.warning(f"{self.name}.cut", reason=reason, connections=cut)
         self._stopped.set()
 
     def listener_failed(self, listener: Listener, error: OSError) -> None:
         """End the process: a listener that is gone must not go unnoticed."""
         log.error("listener.failed", route=listener.service.name, error=str(error))
+        self.failed = True
         self.exit_code = 1
         self._stopped.set()
 
@@ -213,6 +228,36 @@ class Process:
     def _sweep(self) -> None:
         self.connections.sweep(self.loop.time())
         self.loop.call_later(_SWEEP_SECONDS, self._sweep)
+
+
+def bind_all(configuration: Configuration) -> list[list[socket.socket]]:
+    """Bind every listening socket of a configuration, or none; return each route's, in the order of the routes.
+
+    Raises:
+        StartError: an address is in use, not ours, or not allowed.
+    """
+    keepalive = configuration.settings.keepalive
+    with contextlib.ExitStack() as undo:
+        bound = [
+            [undo.enter_context(bind(address, keepalive=keepalive)) for address in route.listen]
+            for route in configuration.routes
+        ]
+        undo.pop_all()
+    return bound
+
+
+def log_ready(configuration: Configuration, *, max_connections: int | None) -> None:
+    """Log every listener, and that the ambassador is ready."""
+    for route in configuration.routes:
+        upstream = ",".join(str(endpoint.address) for endpoint in route.endpoints)
+        for address in route.listen:
+            log.info("route.listening", route=route.name, listen=listen_text(address), upstream=upstream)
+    log.info(
+        "ambassador.ready",
+        version=ambassador.__version__,
+        routes=len(configuration.routes),
+        max_connections=max_connections,
+    )
 
 
 def listen_text(address: object) -> str:
