@@ -78,13 +78,22 @@ def wait(routes: tuple[str, ...], timeout: str) -> int:
     This proves the next hop only: a source ambassador accepts whether or not its server is there.
     """
     from ambassador import wait
-    from ambassador.config.durations import parse_duration
+    from ambassador.config.values import parse_duration
 
     try:
         seconds = parse_duration(timeout)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--timeout") from error
     return wait.run(_configuration(routes), timeout=seconds)
+
+
+@cli.command()
+def keygen() -> int:
+    """Print a new tunnel key, for a file that AMBASSADOR_TUNNEL_KEY_FILE names at both ends."""
+    from ambassador.tunnel import generate
+
+    click.echo(generate())
+    return 0
 
 
 @cli.command()

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import structlog
 
 from ambassador.address import Address, unmapped
+from ambassador.proxy_protocol import encode
 from ambassador.relay import Leg, Relay, kernel, reset_on_close
 
 if TYPE_CHECKING:
     import socket
 
+    from ambassador.admission import Admission, Door
     from ambassador.connections import Connections
     from ambassador.metrics import RouteCounters
     from ambassador.poller import Poller
+    from ambassador.proxy_protocol import Header
     from ambassador.relay import Pipes
     from ambassador.upstream.dial import Dial
     from ambassador.upstream.upstream import Upstream
@@ -23,29 +28,28 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """What the connections of one route share."""
 
-    def __init__(
-        self, name: str, *, upstream: Upstream, counters: RouteCounters, poller: Poller, connections: Connections,
-        pipes: Pipes, access_log: bool, keepalive: float,
-    ) -> None:  # fmt: skip
-        self.name = name
-        self.upstream = upstream
-        self.counters = counters
-        self.poller = poller
-        self.connections = connections
-        self.pipes = pipes
-        self.access_log = access_log
-        self.keepalive = keepalive
+    name: str
+    upstream: Upstream
+    counters: RouteCounters
+    poller: Poller
+    connections: Connections
+    pipes: Pipes
+    door: Door
+    proxy_protocol: Literal["off", "v1", "v2"]
+    access_log: bool
+    keepalive: float
 
 
 class Connection:
     """Dial for a client as soon as it is here, relay, and account for it once. Closes its sockets."""
 
     __slots__ = (
-        "_dial", "connect_seconds", "endpoint", "id", "kept_alive", "last_moved", "leg", "peer", "quiet_since", "relay",
-        "service", "started", "upstream",
+        "_admission", "_destination", "_dial", "_early", "connect_seconds", "endpoint", "id", "kept_alive", "leg",
+        "peer", "progress", "quiet_since", "relay", "service", "started", "upstream",
     )  # fmt: skip
 
     def __init__(self, service: Service, sock: socket.socket, peer: tuple[str, int], *, number: int) -> None:
@@ -54,13 +58,16 @@ class Connection:
         self.peer = peer
         self.leg = Leg("client", sock)
         self.started = self.quiet_since = service.poller.loop.time()
-        self.last_moved = 0
+        self.progress: tuple[int, ...] = ()
         self.kept_alive = False
         self.connect_seconds: float | None = None
         self.upstream = ""
         self.endpoint = 0
         self.relay: Relay | None = None
         self._dial: Dial | None = None
+        self._admission: Admission | None = None
+        self._early = b""
+        self._destination: Address | None = None
 
     @property
     def client_address(self) -> str:
@@ -68,33 +75,75 @@ class Connection:
         return str(Address(unmapped(self.peer[0]), self.peer[1]))
 
     def start(self) -> None:
-        """Dial at once: in many protocols the server speaks first."""
+        """Dial at once, or as soon as the client is admitted: in many protocols the server speaks first."""
         service = self.service
         service.counters.active += 1
-        service.poller.register(self.leg.socket, self._while_dialling)
-        self._dial = service.upstream.dial(self)
+        poller, door = service.poller, service.door
+        peer = unmapped(self.peer[0])
+        if door.refuses(peer):
+            poller.register(self.leg.socket, self.leg.note)
+            self._drop_client("not_allowed", None)
+            return
+        self._admission = door.admission(self.leg, peer, self)
+        if self._admission is None:
+            poller.register(self.leg.socket, self._while_dialling)
+            self._dial = service.upstream.dial(self)
+        else:
+            poller.register(self.leg.socket, self._admission.on_events)
+            self._admission.start()
 
-    def dialled(self, sock: socket.socket, mask: int, address: str, endpoint: int) -> None:
-        """Relay between the client and the socket that its dial brought."""
+    def admitted(self, header: Header | None, early: bytes) -> None:
+        """Dial for a client that has proven itself, and perhaps named another client whom it speaks for."""
+        self._admission = None
+        self._early = early
+        if header is not None and header.source is not None:
+            self.peer = (header.source.host, header.source.port)
+            self._destination = header.destination
+        self.service.poller.rehandle(self.leg.socket, self._while_dialling)
+        self._dial = self.service.upstream.dial(self)
+
+    def refused(self, end: str, error: str) -> None:
+        """Reset a client that has not proven itself."""
+        self._admission = None
+        self._drop_client(end, error)
+
+    def dialled(self, leg: Leg, address: str, endpoint: int) -> None:
+        """Relay between the client and the upstream that its dial brought."""
         service = self.service
         self._dial = None
         self.upstream = address
         self.endpoint = endpoint
         self.connect_seconds = service.poller.loop.time() - self.started
         service.counters.connect.observe(self.connect_seconds)
-        upstream = Leg("upstream", sock)
-        upstream.note(mask)
-        self.relay = Relay(self.leg, upstream, poller=service.poller, pipes=service.pipes, owner=self)
-        self.relay.start()
+        self.relay = relay = Relay(self.leg, leg, poller=service.poller, pipes=service.pipes, owner=self)
+        if service.proxy_protocol != "off":
+            self._send_header(leg)
+        if self._early:
+            relay.up.begin_with(self._early)
+            self._early = b""
+        relay.start()
+
+    def _send_header(self, leg: Leg) -> None:
+        """Tell the upstream who the client is, before its first byte; an empty send queue takes it whole."""
+        destination = self._destination
+        if destination is None:
+            host, port = self.leg.socket.getsockname()[:2]
+            destination = Address(unmapped(host), port)
+        source = Address(unmapped(self.peer[0]), self.peer[1])
+        version = self.service.proxy_protocol
+        header = encode("v1" if version == "v1" else "v2", source, destination)
+        # A broken connection says so by its event.
+        with contextlib.suppress(OSError):
+            leg.socket.send(leg.codec.encrypt(memoryview(header)) if leg.codec is not None else header)
 
     def dial_failed(self, end: str, error: str) -> None:
         """Reset the client: it must never see an orderly, empty stream (contract with every application)."""
         self._dial = None
         self._drop_client(end, error)
 
-    def relay_over(self, end: str) -> None:
+    def relay_over(self, end: str, reason: str = "") -> None:
         """Account for the connection, whose relay has closed both sockets."""
-        self._account(end, None)
+        self._account(end, reason or None)
 
     def relay_failed(self, error: Exception) -> None:
         """Account for a connection that an error of ours ended."""
@@ -104,11 +153,12 @@ class Connection:
     def cut(self, end: str) -> None:
         """End the connection by a reset of both sides, whatever it is doing."""
         if self.relay is not None:
-            if not self.relay.over:
-                self.relay.cut()
-                self._account(end, None)
-            return
-        if self._dial is not None:
+            self.relay.cut()
+            self._account(end, None)
+        elif self._admission is not None:
+            self._admission.cancel()
+            self.refused(end, "")
+        elif self._dial is not None:
             self._dial.cancel()
             self._dial = None
             self._drop_client(end, None)

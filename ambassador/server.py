@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING
 import structlog
 
 import ambassador
+from ambassador.admission import MOST_PENDING, Door
 from ambassador.connection import Service
 from ambassador.connections import Connections
 from ambassador.deadlines import Deadlines
+from ambassador.errors import ConfigurationError
 from ambassador.limits import divide, raise_files_limit
 from ambassador.listener import Listener, bind
 from ambassador.metrics import RouteCounters
 from ambassador.poller import Poller
 from ambassador.relay import Pipes
+from ambassador.timeouts import Timeouts
 from ambassador.upstream.local import LocalAddresses
 from ambassador.upstream.resolve import Resolver
 from ambassador.upstream.upstream import Upstream
@@ -29,10 +32,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ambassador.config.configuration import Configuration
+    from ambassador.config.settings import Settings
+    from ambassador.tunnel import Credentials
 
 log = structlog.get_logger()
 
 _SWEEP_SECONDS = 1.0
+# The contract with users is ten seconds from a changed file to its use.
+_LOOK_AT_KEYS = 5.0
 
 
 class State(StrEnum):
@@ -57,12 +64,18 @@ class Process:
         self.settings = configuration.settings
         self.loop = loop
         self.state = State.STARTING
+        self.credentials = tunnel_credentials(self.settings)
         self.draining_since: float | None = None
         self.poller = Poller(loop)
         self.local = LocalAddresses()
         self.limits = divide(raise_files_limit(), listeners=sum(len(route.listen) for route in configuration.routes))
         limit = self.settings.max_connections or self.limits.connections
         self.connections = Connections(min(limit, self.limits.connections))
+        self.timeouts = Timeouts(
+            idle=self.settings.idle_timeout,
+            half_close=self.settings.half_close_timeout,
+            lifetime=self.settings.max_lifetime,
+        )
         self.pipes = Pipes(max(1, self.limits.pipes // share))
         self.started = loop.time()
         self.services: list[Service] = []
@@ -76,24 +89,37 @@ class Process:
 
     def _make_services(self) -> None:
         deadlines, resolver = Deadlines(self.loop), Resolver(self.loop)
+        settings = self.settings
+        door = Door(
+            allow=settings.allow,
+            proxy_from=settings.proxy_protocol_from,
+            credentials=self.credentials if settings.tunnel == "source" else None,
+            timeout=settings.connect_timeout,
+            poller=self.poller,
+            deadlines=deadlines,
+            most_pending=max(1, min(MOST_PENDING, (self.connections.limit or MOST_PENDING) // 4)),
+        )
         for route in self.configuration.routes:
             upstream = Upstream(
                 route,
-                timeout=self.settings.connect_timeout,
+                timeout=settings.connect_timeout,
                 poller=self.poller,
                 deadlines=deadlines,
                 resolver=resolver,
                 is_own=self.is_own,
+                credentials=self.credentials if settings.tunnel == "target" else None,
             )
             service = Service(
-                route.name,
+                name=route.name,
                 upstream=upstream,
                 counters=RouteCounters(),
                 poller=self.poller,
                 connections=self.connections,
                 pipes=self.pipes,
-                access_log=self.settings.access_log,
-                keepalive=self.settings.keepalive,
+                door=door,
+                proxy_protocol=settings.proxy_protocol,
+                access_log=settings.access_log,
+                keepalive=settings.keepalive,
             )
             self.services.append(service)
 
@@ -118,6 +144,10 @@ class Process:
         self.state = State.SERVING
         self.say_ready()
         self._sweep()
+        if self.credentials is not None:
+            self.loop.call_later(_LOOK_AT_KEYS, self._watch_keys)
+        if self.timeouts.pause:
+            self._cut_late()
         await self._stopped.wait()
         self.state = State.STOPPED
         log.info(f"{self.name}.stopped", exit_code=self.exit_code, seconds=round(self.loop.time() - self.started, 3))
@@ -145,6 +175,7 @@ class Process:
         if self.state is State.DRAINING:
             return
         self.state = State.DRAINING
+        self.credentials = tunnel_credentials(self.settings)
         self.draining_since = self.loop.time()
         log.info(f"{self.name}.draining", reason=reason, live=len(self.connections.live))
         if self.settings.drain_delay:
@@ -156,8 +187,22 @@ class Process:
         """Say why this process should not be sent traffic; None when it should."""
         return None if self.state is State.SERVING else self.state.value
 
-    def reload(self) -> None:
-        """Read keys and certificates again. There are none to read."""
+    def reload(self, *, force: bool = True) -> None:
+        """Read keys and certificates again; broken new ones are refused, and the old stay."""
+        if self.credentials is None:
+            return
+        try:
+            changed = self.credentials.reload(force=force)
+        except ConfigurationError as error:
+            for problem in error.problems:
+                log.warning("tunnel.reload_failed", variable=problem.variable, problem=str(problem))
+        else:
+            if changed:
+                log.info("tunnel.reloaded")
+
+    def _watch_keys(self) -> None:
+        self.reload(force=False)
+        self.loop.call_later(_LOOK_AT_KEYS, self._watch_keys)
 
     def _close_listeners(self) -> None:
         """Accept no more clients, and give those that are here the drain's time."""
@@ -225,9 +270,35 @@ class Process:
         self.poller.shut_down()
         self.pipes.close()
 
+    def _cut_late(self) -> None:
+        self.timeouts.cut_late(self.connections.live.values(), self.loop.time())
+        self.loop.call_later(self.timeouts.pause, self._cut_late)
+
     def _sweep(self) -> None:
         self.connections.sweep(self.loop.time())
         self.loop.call_later(_SWEEP_SECONDS, self._sweep)
+
+
+def tunnel_credentials(settings: Settings) -> Credentials | None:
+    """Read the keys or certificates of a tunnel; None where there is none.
+
+    Raises:
+        ConfigurationError: the files cannot serve.
+    """
+    if settings.tunnel == "off":
+        return None
+    from ambassador.tunnel import Credentials, TunnelFiles
+
+    return Credentials(
+        TunnelFiles(
+            server_side=settings.tunnel == "source",
+            key=settings.tunnel_key_file,
+            certificate=settings.tunnel_cert_file,
+            private_key=settings.tunnel_private_key_file,
+            authority=settings.tunnel_ca_file,
+            peers=settings.tunnel_peers,
+        )
+    )
 
 
 def bind_all(configuration: Configuration) -> list[list[socket.socket]]:

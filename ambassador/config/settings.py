@@ -16,13 +16,7 @@ from ambassador.config.filter import LinkFilter, link_filter
 
 PREFIX = "AMBASSADOR_"
 # What is described but not built yet: refused, never ignored in silence.
-NOT_YET = frozenset(
-    {
-        "ADMIN_TOKEN", "ALLOW", "HALF_CLOSE_TIMEOUT", "IDLE_TIMEOUT", "MAX_LIFETIME", "PROXY_PROTOCOL",
-        "PROXY_PROTOCOL_FROM", "TUNNEL", "TUNNEL_CA_FILE", "TUNNEL_CERT_FILE", "TUNNEL_KEY_FILE", "TUNNEL_PEERS",
-        "TUNNEL_PRIVATE_KEY_FILE", "WORKERS",
-    }
-)  # fmt: skip
+NOT_YET = frozenset({"ADMIN_TOKEN", "WORKERS"})
 
 
 def _text(read: Callable[[str], object]) -> BeforeValidator:

@@ -28,7 +28,7 @@ _NO_SPLICE = frozenset({EINVAL, ENOSYS, EPERM})
 
 # Shared by all connections of the process: bytes stay here only between a read and the write that follows it.
 _BUFFER = bytearray(READ_BYTES)
-_VIEW = memoryview(_BUFFER)
+VIEW = memoryview(_BUFFER)
 
 
 class Direction:
@@ -87,7 +87,7 @@ class Direction:
             else:
                 self._full_reads += 1
             try:
-                sent = send(_VIEW[:count])
+                sent = send(VIEW[:count])
             except BlockingIOError:
                 sent = 0
             except OSError as error:
@@ -95,7 +95,7 @@ class Direction:
                 return
             self.moved += sent
             if sent < count:
-                self._held = memoryview(bytes(_VIEW[sent:count]))
+                self._held = memoryview(bytes(VIEW[sent:count]))
                 self.blocked = True
                 return
             if self._full_reads == _FULL_READS or self.moved >= turn_ends:
@@ -149,6 +149,39 @@ class Direction:
         if pipe.filled == 0:
             self.relay.read_to_end(self)
         return pipe.filled > 0
+
+    def begin_with(self, early: bytes) -> None:
+        """Send *early*, which was read from the source already, before anything else."""
+        self._held = memoryview(early)
+        self.blocked = True
+
+    def _read(self) -> int:
+        """Read into the shared buffer: how much, 0 at the end of stream, or -1 when there is nothing, or an error."""
+        try:
+            count = self.source.socket.recv_into(_BUFFER)
+        except BlockingIOError:
+            self.source.readable = False
+            return -1
+        except OSError as error:
+            self._source_failed(error)
+            return -1
+        if 0 < count < READ_BYTES:
+            self.source.readable = self.source.finishing
+        return count
+
+    def _send(self, data: bytes | memoryview) -> int:
+        """Send *data*, and hold what the sink has no room for: how much went, or -1 after an error. Counts nothing."""
+        try:
+            sent = self.sink.socket.send(data) if data else 0
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self.relay.lose(self.sink, error.errno or ECONNRESET)
+            return -1
+        if sent < len(data):
+            self._held = memoryview(bytes(data[sent:]))
+            self.blocked = True
+        return sent
 
     def _stop_splicing(self) -> None:
         """Give the pipe back."""

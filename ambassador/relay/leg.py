@@ -13,6 +13,7 @@ from ambassador import poller
 if TYPE_CHECKING:
     from ambassador.relay.direction import Direction
     from ambassador.relay.relay import Relay
+    from ambassador.relay.sealed import Codec
 
 _TROUBLE = poller.ERROR | poller.HANGUP | poller.ENDED | poller.URGENT
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger, socket(7): close() sends a reset and discards the queue
@@ -24,21 +25,38 @@ class Leg:
     Attributes:
         readable: whether a read may bring something; set by an event, cleared by EAGAIN or a short read.
         finishing: end of stream or an error is on its way, so a short read no longer proves the queue empty.
+        codec: what encrypts and decrypts here, in a tunnel.
         error: the errno that ended the connection, or 0. What was received before it can still be read.
+        reason: what more is to be said of the error.
     """
 
-    __slots__ = ("error", "finishing", "into", "name", "out", "readable", "relay", "silent_since", "socket", "urgent")
+    __slots__ = (
+        "codec",
+        "error",
+        "finishing",
+        "into",
+        "name",
+        "out",
+        "readable",
+        "reason",
+        "relay",
+        "silent_since",
+        "socket",
+        "urgent",
+    )
 
     into: Direction
     out: Direction
     relay: Relay
 
-    def __init__(self, name: str, sock: socket.socket) -> None:
+    def __init__(self, name: str, sock: socket.socket, codec: Codec | None = None) -> None:
         self.name = name
         self.socket = sock
+        self.codec = codec
         self.readable = False
         self.finishing = False
         self.error = 0
+        self.reason = ""
         self.urgent = False
         self.silent_since: float | None = None
 

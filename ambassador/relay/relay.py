@@ -15,14 +15,15 @@ import socket
 from typing import TYPE_CHECKING, Protocol
 
 from ambassador.relay import kernel
-from ambassador.relay.direction import Direction
 from ambassador.relay.leg import reset_on_close
+from ambassador.relay.sealed import direction
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
     from ambassador.poller import Poller
+    from ambassador.relay.direction import Direction
     from ambassador.relay.leg import Leg
     from ambassador.relay.pipes import Pipes
 
@@ -40,7 +41,7 @@ _UNHEARD = frozenset({errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, er
 class RelayOwner(Protocol):
     """Who started a relay, and learns once how it ended."""
 
-    def relay_over(self, end: str) -> None:
+    def relay_over(self, end: str, reason: str = "") -> None:
         """Take note that both sockets are closed, and why: an `end` of the access log."""
 
     def relay_failed(self, error: Exception) -> None:
@@ -68,8 +69,8 @@ class Relay:
         self.pipes = pipes
         self.owner = owner
         self.over = False
-        self.up = Direction(client, upstream, self)
-        self.down = Direction(upstream, client, self)
+        self.up: Direction = direction(client, upstream, self)
+        self.down: Direction = direction(upstream, client, self)
         for leg, out, into in ((client, self.up, self.down), (upstream, self.down, self.up)):
             leg.relay, leg.out, leg.into = self, out, into
         self._lost: Leg | None = None
@@ -82,7 +83,8 @@ class Relay:
         for leg in (self.client, self.upstream):
             self.poller.rehandle(leg.socket, leg.on_events)
         for leg in (self.client, self.upstream):
-            if leg.readable and not self.over:
+            # Early data and the rest of a handshake wait for no event.
+            if (leg.readable or leg.out.blocked or leg.codec) and not self.over:
                 leg.out.resume()
 
     def cut(self) -> None:
@@ -152,7 +154,8 @@ class Relay:
             self._progress = (left, lost.out.moved)
             self._since = now
         if (left == 0 and lost.out.over) or now - self._since >= RESET_PATIENCE:
-            self._close(reset=(other,))
+            # The lost one, too: it may be alive, and only have broken the tunnel's rules.
+            self._close(reset=(other, lost))
             self._report()
         else:
             self._look_again(self._part, delay)
@@ -165,7 +168,11 @@ class Relay:
     def _report(self) -> None:
         lost = self._lost
         assert lost is not None  # noqa: S101 - `lose` says so
-        self.owner.relay_over("peer_dead" if lost.error in _UNHEARD else f"{lost.name}_reset")
+        if lost.error == errno.EPROTO and not lost.out.moved:
+            # In TLS 1.3 a client learns only after its own part is done that the server does not accept it.
+            self.owner.relay_over("handshake_failed", lost.reason)
+        else:
+            self.owner.relay_over("peer_dead" if lost.error in _UNHEARD else f"{lost.name}_reset", lost.reason)
 
     def _close(self, *, reset: tuple[Leg, ...] = ()) -> None:
         self.over = True

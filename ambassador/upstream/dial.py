@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ambassador import poller
 from ambassador.address import Address, is_ip
+from ambassador.relay import Leg, reset_on_close
 
 if TYPE_CHECKING:
     from ambassador.upstream.upstream import Upstream
@@ -41,8 +42,8 @@ _PASSING = frozenset({*_ENDS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EN
 class DialOwner(Protocol):
     """Who asked for a dial, and gets exactly one answer unless it cancels."""
 
-    def dialled(self, sock: socket.socket, mask: int, address: str, endpoint: int) -> None:
-        """Take over a connected socket, registered with the poller, and the first event mask that came with it."""
+    def dialled(self, leg: Leg, address: str, endpoint: int) -> None:
+        """Take over the upstream's leg: connected, registered with the poller, its handshake done if there is one."""
 
     def dial_failed(self, end: str, error: str) -> None:
         """Take note that there is no connection, with the `end` of the access log and a reason."""
@@ -52,7 +53,7 @@ class Dial:
     """Dial an upstream for one client. Owned by the upstream until it answers or is cancelled."""
 
     __slots__ = (
-        "_addresses", "_at", "_attempt", "_looks", "_passing", "_port", "_sock", "_start",
+        "_addresses", "_at", "_attempt", "_leg", "_looks", "_passing", "_port", "_sock", "_start",
         "deadline", "end", "error", "holds_place", "owner", "upstream",
     )  # fmt: skip
 
@@ -64,6 +65,7 @@ class Dial:
         self.error = "no answer in time"
         self.holds_place = False
         self._sock: socket.socket | None = None
+        self._leg: Leg | None = None
         self._attempt = ""
         self._at = -1
 
@@ -93,7 +95,9 @@ class Dial:
         if not self.holds_place:
             self._fail()
             return
-        if self._sock is not None:
+        if self._leg is not None:
+            self._note("handshake_failed", f"{self._attempt}: the handshake was not done in time")
+        elif self._sock is not None:
             self._note("connect_timeout", f"{self._attempt}: no answer in time")
         else:
             name = self.upstream.endpoints[self._at].address.host
@@ -221,15 +225,37 @@ class Dial:
                 self._missed(errno.ECONNREFUSED)
                 self._try_next()
             else:
-                self._succeed(sock, mask)
+                self._connected(sock, mask)
 
-    def _succeed(self, sock: socket.socket, mask: int) -> None:
-        owner = self.owner
-        assert owner is not None  # noqa: S101 - a cancelled dial has no socket
-        self.owner = self._sock = None
+    def _connected(self, sock: socket.socket, mask: int) -> None:
+        """Hand the connection over, or shake hands on it first."""
+        self._leg = leg = Leg("upstream", sock)
+        leg.note(mask)
+        credentials = self.upstream.credentials
+        if credentials is None:
+            self._succeed()
+            return
+        from ambassador.handshake import Handshake
+
+        leg.codec = codec = credentials.tunnel.codec(self.upstream.endpoints[self._at].address.host)
+        handshake = Handshake(sock, codec, done=self._succeed, failed=self._handshake_failed)
+        self.upstream.poller.rehandle(sock, handshake.on_events)
+        self._give_share()
+        handshake.start()
+
+    def _handshake_failed(self, reason: str) -> None:
+        self._drop_socket()
+        self._note("handshake_failed", f"{self._attempt}: {reason}")
+        self._try_next()
+
+    def _succeed(self) -> None:
+        owner, leg = self.owner, self._leg
+        assert owner is not None and leg is not None  # noqa: S101, PT018 - a cancelled dial has no socket
+        leg.readable = leg.readable or leg.codec is not None
+        self.owner = self._sock = self._leg = None
         self.upstream.dial_over(self)
         self.upstream.reached(self._at)
-        owner.dialled(sock, mask, self._attempt, self._at)
+        owner.dialled(leg, self._attempt, self._at)
 
     def _fail(self) -> None:
         owner, self.owner = self.owner, None
@@ -249,8 +275,10 @@ class Dial:
 
     def _drop_socket(self) -> None:
         if self._sock is not None:
+            if self._leg is not None:
+                reset_on_close(self._sock)
             self.upstream.poller.close(self._sock)
-            self._sock = None
+            self._sock = self._leg = None
 
 
 def _new_socket(host: str) -> socket.socket:

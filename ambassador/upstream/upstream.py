@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ambassador.config.routes import Route
     from ambassador.deadlines import Deadlines
     from ambassador.poller import Poller
+    from ambassador.tunnel import Credentials
     from ambassador.upstream.resolve import Resolver
 
 log = structlog.get_logger()
@@ -42,7 +43,7 @@ class Upstream:
 
     def __init__(
         self, route: Route, *, timeout: float, poller: Poller, deadlines: Deadlines, resolver: Resolver,
-        is_own: Callable[[str, int], bool],
+        is_own: Callable[[str, int], bool], credentials: Credentials | None,
     ) -> None:  # fmt: skip
         self.route = route
         self.endpoints = route.endpoints
@@ -53,6 +54,7 @@ class Upstream:
         self.deadlines = deadlines
         self.resolver = resolver
         self.is_own = is_own
+        self.credentials = credentials
         self.health = watch(route.name, route.endpoints)
         self._under_way = 0
         self._queue: deque[Dial] = deque()

@@ -1,0 +1,196 @@
+"""Who may connect, and who the client is: networks, the tunnel's handshake, the PROXY header.
+
+Nothing is dialled for a client that is not admitted, and none may take longer over it than a dial may.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from typing import TYPE_CHECKING, Protocol
+
+from ambassador import poller
+from ambassador.proxy_protocol import LONGEST, Header, ProxyHeaderError, decode
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Network, IPv6Network
+
+    from ambassador.deadlines import Deadlines
+    from ambassador.handshake import Handshake
+    from ambassador.poller import Poller
+    from ambassador.relay import Leg
+    from ambassador.tunnel import Credentials
+
+    Network = IPv4Network | IPv6Network
+
+# Strangers may hold this many handshakes open at once, and no more than a quarter of all connections: beyond it the
+# oldest goes. A burst of that many true clients still has time to prove itself.
+MOST_PENDING = 1024
+
+
+class Door:
+    """What every client of a process has to pass."""
+
+    def __init__(
+        self, *, allow: tuple[Network, ...], proxy_from: tuple[Network, ...], credentials: Credentials | None,
+        timeout: float, poller: Poller, deadlines: Deadlines, most_pending: int,
+    ) -> None:  # fmt: skip
+        self.allow = allow
+        self.proxy_from = proxy_from
+        self.credentials = credentials
+        self.timeout = timeout
+        self.poller = poller
+        self.deadlines = deadlines
+        self._most_pending = most_pending
+        self._pending: dict[Admission, None] = {}
+
+    def refuses(self, peer: str) -> bool:
+        """Tell whether connections from *peer* are not allowed at all."""
+        return bool(self.allow) and not _within(peer, self.allow)
+
+    def admission(self, leg: Leg, peer: str, owner: AdmissionOwner) -> Admission | None:
+        """Return what the client has to go through; None when it may come in as it is. Started by the caller."""
+        wants_header = bool(self.proxy_from) and _within(peer, self.proxy_from)
+        if self.credentials is None and not wants_header:
+            return None
+        return Admission(self, leg, owner, wants_header=wants_header)
+
+    def enter(self, admission: Admission) -> None:
+        """Hold an admission that has begun; the oldest goes when there are too many."""
+        self._pending[admission] = None
+        self.deadlines.set(admission, self.poller.loop.time() + self.timeout)
+        if len(self._pending) > self._most_pending:
+            next(iter(self._pending)).crowded_out()
+
+    def leave(self, admission: Admission) -> None:
+        """Let go of an admission that is over."""
+        self._pending.pop(admission, None)
+        self.deadlines.clear(admission)
+
+
+def _within(peer: str, networks: tuple[Network, ...]) -> bool:
+    address = ipaddress.ip_address(peer.partition("%")[0])
+    return any(address in network for network in networks)
+
+
+class AdmissionOwner(Protocol):
+    """Who asked for an admission, and gets exactly one answer."""
+
+    def admitted(self, header: Header | None, early: bytes) -> None:
+        """Go on with the client, of whom *early* was read already. Its leg has a codec if it came by a tunnel."""
+
+    def refused(self, end: str, error: str) -> None:
+        """Reset the client, which has not proven itself, for an `end` of the access log and a reason."""
+
+
+class Admission:
+    """Bring one client past the handshake and the PROXY header. Closes nothing; the door keeps the deadline."""
+
+    __slots__ = ("_door", "_end", "_handshake", "_header", "_leg", "_owner", "_wants_header")
+
+    def __init__(self, door: Door, leg: Leg, owner: AdmissionOwner, *, wants_header: bool) -> None:
+        self._door = door
+        self._leg = leg
+        self._owner: AdmissionOwner | None = owner
+        self._wants_header = wants_header
+        self._header = b""
+        self._end = "bad_proxy_header"
+        self._handshake: Handshake | None = None
+
+    def start(self) -> None:
+        """Begin; the answer may come before this returns only if it is a refusal."""
+        self._door.enter(self)
+        if self._owner is not None and self._door.credentials is not None:
+            from ambassador.handshake import Handshake
+
+            self._end = "handshake_failed"
+            self._leg.codec = codec = self._door.credentials.tunnel.codec()
+            self._handshake = Handshake(self._leg.socket, codec, done=self._shaken, failed=self._refuse)
+            self._handshake.start()
+
+    def on_events(self, mask: int) -> None:
+        """Go on after an event of the client's socket."""
+        self._leg.note(mask)
+        try:
+            if self._handshake is not None:
+                self._handshake.on_events(mask)
+            elif mask & (poller.IN | poller.ENDED | poller.ERROR):
+                self._read_header()
+        except OSError as error:
+            self._refuse(error.strerror or str(error))
+
+    def expire(self) -> None:
+        """Refuse a client that took too long."""
+        self._refuse("not done in time")
+
+    def cancel(self) -> None:
+        """End without an answer."""
+        self._owner = None
+        self._door.leave(self)
+
+    def crowded_out(self) -> None:
+        """Refuse the client that has been at it for longest, so that another gets its turn."""
+        self._refuse("too many others wait to be admitted")
+
+    def _shaken(self) -> None:
+        self._handshake = None
+        self._leg.readable = True
+        if self._wants_header:
+            self._end = "bad_proxy_header"
+            self._read_header()
+        else:
+            self._admit(None, b"")
+
+    def _read_header(self) -> None:
+        try:
+            if self._leg.codec is None:
+                self._peek()
+            else:
+                self._decrypt()
+        except BlockingIOError:
+            return
+        except ProxyHeaderError as error:
+            self._refuse(str(error))
+
+    def _peek(self) -> None:
+        """Look at what came without taking it, so that what follows the header stays where the relay finds it."""
+        sock = self._leg.socket
+        received = sock.recv(LONGEST, socket.MSG_PEEK)
+        header = decode(received)
+        if header is not None:
+            sock.recv(header.size)
+            self._admit(header, b"")
+        elif self._leg.finishing:
+            self._refuse("the connection ended within the header")
+
+    def _decrypt(self) -> None:
+        """Read the header inside the tunnel; what follows it has been read by then, and goes along."""
+        codec = self._leg.codec
+        assert codec is not None  # noqa: S101 - the caller has looked
+        self._header += bytes(codec.decrypt()) if codec.waiting else b""
+        while not self._parse():
+            data = self._leg.socket.recv(16384)
+            self._header += bytes(codec.decrypt(data))
+            if not data or codec.ended or codec.broken:
+                if not self._parse():
+                    self._refuse(codec.broken or "the connection ended within the header")
+                return
+
+    def _parse(self) -> bool:
+        """Tell whether the header was there, or the client is gone by now."""
+        header = decode(self._header) if self._header else None
+        if header is not None:
+            self._admit(header, self._header[header.size :])
+        return self._owner is None
+
+    def _admit(self, header: Header | None, early: bytes) -> None:
+        owner, self._owner = self._owner, None
+        self._door.leave(self)
+        if owner is not None:
+            owner.admitted(header, early)
+
+    def _refuse(self, error: str) -> None:
+        owner, self._owner = self._owner, None
+        self._door.leave(self)
+        if owner is not None:
+            owner.refused(self._end, error)

@@ -1,0 +1,91 @@
+"""A tunnel's handshake on a connected socket."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from ambassador import poller
+from ambassador.tunnel import HandshakeError
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from ambassador.tunnel import Codec
+
+_READ_BYTES = 16384
+
+
+class Handshake:
+    """Shake hands as the codec says. Feed it the socket's events; it answers once, and closes nothing.
+
+    Whoever starts it keeps the deadline. Nothing but the handshake is sent or handed on.
+    """
+
+    __slots__ = ("_codec", "_done", "_failed", "_over", "_sock", "_unsent")
+
+    def __init__(
+        self, sock: socket.socket, codec: Codec, *, done: Callable[[], None], failed: Callable[[str], None]
+    ) -> None:
+        self._sock = sock
+        self._codec = codec
+        self._done = done
+        self._failed = failed
+        self._unsent = b""
+        self._over = False
+
+    def start(self) -> None:
+        """Say the first word, if it is ours."""
+        self._go_on(b"")
+
+    def on_events(self, mask: int) -> None:
+        """Go on after an event of the socket."""
+        if mask & poller.OUT and self._unsent:
+            self._send(b"")
+        while not self._over and mask & (poller.IN | poller.ENDED | poller.ERROR):
+            try:
+                data = self._sock.recv(_READ_BYTES)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._fail(os.strerror(error.errno or 0))
+                return
+            if not data:
+                self._fail("the peer ended the connection before the handshake was done")
+                return
+            self._go_on(data)
+
+    def _go_on(self, data: bytes) -> None:
+        try:
+            established = self._codec.handshake(data)
+        except HandshakeError as error:
+            self._send(self._codec.outgoing())
+            self._fail(str(error))
+            return
+        self._send(self._codec.outgoing())
+        if established and not self._unsent:
+            self._finish()
+
+    def _send(self, data: bytes) -> None:
+        """Send what the handshake says; what the socket does not take at once waits for its event."""
+        data = self._unsent + data
+        try:
+            sent = self._sock.send(data) if data else 0
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            return  # the next read says what happened
+        self._unsent = data[sent:]
+        if not self._unsent and self._codec.established:
+            self._finish()
+
+    def _finish(self) -> None:
+        if not self._over:
+            self._over = True
+            self._done()
+
+    def _fail(self, reason: str) -> None:
+        if not self._over:
+            self._over = True
+            self._failed(reason)

@@ -1,0 +1,139 @@
+"""The two ways of a relay that end or begin in a tunnel: plaintext on one side, TLS records on the other.
+
+Here end of stream is close_notify (RFC 8446, section 6.1). A connection that ends without it was cut, by whomever, and
+the other side learns of that by a reset.
+"""
+
+from __future__ import annotations
+
+from errno import ECONNRESET, EPROTO
+from typing import TYPE_CHECKING, Protocol
+
+from ambassador.relay.direction import TURN_BYTES, VIEW, Direction
+
+if TYPE_CHECKING:
+    from ambassador.relay.leg import Leg
+    from ambassador.relay.relay import Relay
+
+
+class Codec(Protocol):
+    """What a tunnel does to bytes, without I/O; the handshake is done."""
+
+    ended: bool
+    broken: str
+
+    @property
+    def waiting(self) -> bool:
+        """Tell whether there is something to decrypt already."""
+
+    def encrypt(self, plaintext: memoryview) -> bytes:
+        """Return the ciphertext to send."""
+
+    def decrypt(self, ciphertext: bytes | memoryview = b"") -> memoryview:
+        """Return the plaintext that is complete; it stands until the next call."""
+
+    def end(self) -> bytes:
+        """Return the ciphertext that ends our way in order."""
+
+
+class Sealing(Direction):
+    """Encrypt what a plain source sends, into a tunnel. `moved` counts plaintext."""
+
+    __slots__ = ("_codec", "_ending", "_sealed")
+
+    def __init__(self, source: Leg, sink: Leg, relay: Relay, codec: Codec) -> None:
+        super().__init__(source, sink, relay)
+        self._codec = codec
+        self._sealed = 0  # how much plaintext is in what is held
+        self._ending = False
+
+    def pump(self) -> None:
+        """Move bytes until the source is dry, the sink is full, or the turn is used up."""
+        if self.over or (self.blocked and not self._send_held()):
+            return
+        turn_ends = self.moved + TURN_BYTES
+        while not self._ending and self.source.readable:
+            count = self._read()
+            if count < 0:
+                return
+            if count == 0:
+                self._ending = True
+                sealed = self._codec.end()
+            else:
+                sealed = self._codec.encrypt(VIEW[:count])
+            self._sealed = count
+            if self._send(sealed) < len(sealed):
+                return
+            self.moved += count
+            if self.moved >= turn_ends:
+                self.relay.poller.again(self.resume)
+                return
+        if self._ending:
+            self.relay.read_to_end(self)
+
+    def _send_held(self) -> bool:
+        moved = self.moved
+        done = super()._send_held()
+        # Records are counted as the plaintext in them, when all of them have gone.
+        self.moved = moved + self._sealed if done else moved
+        return done
+
+
+class Opening(Direction):
+    """Decrypt what comes out of a tunnel, for a plain sink. `moved` counts plaintext."""
+
+    __slots__ = ("_codec",)
+
+    def __init__(self, source: Leg, sink: Leg, relay: Relay, codec: Codec) -> None:
+        super().__init__(source, sink, relay)
+        self._codec = codec
+
+    def pump(self) -> None:
+        """Move bytes until the source is dry, the sink is full, or the turn is used up."""
+        if self.over or (self.blocked and not self._send_held()) or self._settled():
+            return
+        if self._codec.waiting and not self._pass_on(self._codec.decrypt()):
+            return
+        turn_ends = self.moved + TURN_BYTES
+        while self.source.readable:
+            count = self._read()
+            if count < 0:
+                return
+            if count == 0:
+                self.over = True
+                self.relay.lose(self.source, ECONNRESET)
+                return
+            if not self._pass_on(self._codec.decrypt(VIEW[:count])):
+                return
+            if self.moved >= turn_ends:
+                self.relay.poller.again(self.resume)
+                return
+
+    def _pass_on(self, plaintext: memoryview) -> bool:
+        """Send plaintext on; tell whether more may be read."""
+        sent = self._send(plaintext)
+        if sent < 0:
+            return False
+        self.moved += sent
+        return not self.blocked and not self._settled()
+
+    def _settled(self) -> bool:
+        """Tell whether the peer's way has ended, in order or not, once all that came before is sent."""
+        if self._codec.broken:
+            self.over = True
+            self.source.reason = self._codec.broken
+            self.relay.lose(self.source, EPROTO)
+            return True
+        if self._codec.ended:
+            self.relay.read_to_end(self)
+            return True
+        return False
+
+
+def direction(source: Leg, sink: Leg, relay: Relay) -> Direction:
+    """Make the direction that fits two legs, of which one at most is in a tunnel."""
+    if sink.codec is not None:
+        return Sealing(source, sink, relay, sink.codec)
+    if source.codec is not None:
+        return Opening(source, sink, relay, source.codec)
+    return Direction(source, sink, relay)

@@ -1,0 +1,60 @@
+"""The optional timeouts of a connection: idle, half-closed, and for its whole life."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ambassador.relay import kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ambassador.connection import Connection
+
+# A timeout is looked for this many times while it runs, within these bounds: late by an eighth at most.
+_LOOKS = 8
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+# Connections that began together do not end together: each lives up to a tenth longer, by its number.
+_JITTER = 0.1
+_GOLDEN_RATIO = 0.618034
+
+
+class Timeouts:
+    """Find the connections whose time is up. All values are in seconds, and 0 is off."""
+
+    def __init__(self, *, idle: float, half_close: float, lifetime: float) -> None:
+        self.idle = idle
+        self.half_close = half_close
+        self.lifetime = lifetime
+        shortest = min((seconds for seconds in (idle, half_close, lifetime) if seconds), default=0.0)
+        self.pause = min(_LONGEST_PAUSE, max(_SHORTEST_PAUSE, shortest / _LOOKS)) if shortest else 0.0
+
+    def cut_late(self, connections: Iterable[Connection], now: float) -> None:
+        """Reset every connection whose time is up: a cut is never an orderly end."""
+        for connection in list(connections):
+            end = self._late(connection, now)
+            if end is not None:
+                connection.cut(end)
+
+    def _late(self, connection: Connection, now: float) -> str | None:
+        """Return the end that a connection has come to, if it has."""
+        if self.lifetime and now - connection.started >= self.lifetime * _stretch(connection.id):
+            return "max_lifetime"
+        relay = connection.relay
+        if relay is None or relay.over or not (self.idle or self.half_close):
+            return None
+        # What the kernel still delivers is movement, too: a slow reader is not idle.
+        queued = kernel.unsent(relay.client.socket), kernel.unsent(relay.upstream.socket)
+        progress = (relay.up.moved, relay.down.moved, *queued)
+        if progress != connection.progress:
+            connection.progress = progress
+            connection.quiet_since = now
+            return None
+        quiet = now - connection.quiet_since
+        if self.half_close and relay.up.over != relay.down.over and quiet >= self.half_close:
+            return "half_close_timeout"
+        return "idle_timeout" if self.idle and quiet >= self.idle else None
+
+
+def _stretch(number: int) -> float:
+    return 1.0 + _JITTER * (number * _GOLDEN_RATIO % 1.0)
