@@ -57,7 +57,10 @@ class Process:
     *share* is how many processes divide among them what the kernel allows a user, such as pages of pipes.
     """
 
-    name = "ambassador"
+    # A worker logs these in a name of its own.
+    draining_event = "ambassador.draining"
+    cut_event = "ambassador.cut"
+    stopped_event = "ambassador.stopped"
 
     def __init__(self, configuration: Configuration, loop: asyncio.AbstractEventLoop, *, share: int = 1) -> None:
         self.configuration = configuration
@@ -150,7 +153,7 @@ class Process:
             self._cut_late()
         await self._stopped.wait()
         self.state = State.STOPPED
-        log.info(f"{self.name}.stopped", exit_code=self.exit_code, seconds=round(self.loop.time() - self.started, 3))
+        log.info(self.stopped_event, exit_code=self.exit_code, seconds=round(self.loop.time() - self.started, 3))
         return self.exit_code
 
     def heed_signals(self) -> None:
@@ -177,7 +180,7 @@ class Process:
         self.state = State.DRAINING
         self.credentials = tunnel_credentials(self.settings)
         self.draining_since = self.loop.time()
-        log.info(f"{self.name}.draining", reason=reason, live=len(self.connections.live))
+        log.info(self.draining_event, reason=reason, live=len(self.connections.live))
         if self.settings.drain_delay:
             self.loop.call_later(self.settings.drain_delay, self._close_listeners)
         else:
@@ -228,7 +231,7 @@ class Process:
         cut = self.connections.cut_all("drained")
         if cut:
             self.exit_code = 1
-            log.warning(f"{self.name}.cut", reason=reason, connections=cut)
+            log.warning(self.cut_event, reason=reason, connections=cut)
         self._stopped.set()
 
     def listener_failed(self, listener: Listener, error: OSError) -> None:
