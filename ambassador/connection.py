@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -57,7 +58,7 @@ class Connection:
         self.id = number
         self.peer = peer
         self.leg = Leg("client", sock)
-        self.started = self.quiet_since = service.poller.loop.time()
+        self.started = self.quiet_since = time.monotonic()
         self.progress: tuple[int, ...] = ()
         self.kept_alive = False
         self.connect_seconds: float | None = None
@@ -113,7 +114,7 @@ class Connection:
         self._dial = None
         self.upstream = address
         self.endpoint = endpoint
-        self.connect_seconds = service.poller.loop.time() - self.started
+        self.connect_seconds = time.monotonic() - self.started
         service.counters.connect.observe(self.connect_seconds)
         self.relay = relay = Relay(self.leg, leg, poller=service.poller, pipes=service.pipes, owner=self)
         if service.proxy_protocol != "off":
@@ -199,7 +200,7 @@ class Connection:
     def _account(self, end: str, error: str | None) -> None:
         """Count the connection and log it, exactly once."""
         service, relay = self.service, self.relay
-        seconds = service.poller.loop.time() - self.started
+        seconds = time.monotonic() - self.started
         up, down = (relay.up.moved, relay.down.moved) if relay is not None else (0, 0)
         self.relay = None
         counters = service.counters

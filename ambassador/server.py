@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import signal
+import time
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -274,11 +275,11 @@ class Process:
         self.pipes.close()
 
     def _cut_late(self) -> None:
-        self.timeouts.cut_late(self.connections.live.values(), self.loop.time())
+        self.timeouts.cut_late(self.connections.live.values(), time.monotonic())
         self.loop.call_later(self.timeouts.pause, self._cut_late)
 
     def _sweep(self) -> None:
-        self.connections.sweep(self.loop.time())
+        self.connections.sweep(time.monotonic())
         self.loop.call_later(_SWEEP_SECONDS, self._sweep)
 
 
