@@ -164,7 +164,7 @@ class Codec:
 
     def _read(self) -> int:
         """Read until nothing complete is left; return how much was read."""
-        read, more = self._tls.read, self._tls.pending
+        read = self._tls.read
         count = 0
         try:
             while True:
@@ -173,8 +173,8 @@ class Codec:
                     self.ended = True
                     break
                 count += got
-                # Saves the exception that would say so; what is left of the last record has been taken already.
-                if not _incoming.pending and not more():
+                # Saves the exception that would say so: a record is read whole, because there is room for it.
+                if not _incoming.pending:
                     break
         except ssl.SSLWantReadError:
             pass

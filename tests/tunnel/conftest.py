@@ -119,9 +119,10 @@ def refusals() -> Outcome:
 class Authority:
     """A certificate authority, and the files of ends that it vouches for."""
 
-    def __init__(self, folder: Path) -> None:
-        self.ca = trustme.CA()
+    def __init__(self, folder: Path, ca: trustme.CA | None = None) -> None:
+        self.ca = ca or trustme.CA()
         self.folder = folder
+        self.folder.mkdir(exist_ok=True)
         self.file = self.write("ca.pem", self.ca.cert_pem.bytes())
 
     def write(self, name: str, content: bytes) -> Path:

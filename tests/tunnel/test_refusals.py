@@ -136,6 +136,8 @@ def test_the_use_of_the_key_is_made_sure_of(key_ends: tuple[Tunnel, Tunnel], aut
     assert not target.established
     assert target.outgoing() == b""
     assert target.decrypt(b"") == b""
+    with pytest.raises(ssl.SSLError, match="not proven"):
+        target.encrypt(b"secret")
 
 
 def test_certificates_let_in(authority: Any, refusals: Refusals) -> None:
@@ -212,7 +214,7 @@ def test_no_certificate_is_refused(authority: Any, refusals: Refusals) -> None:
 
 def test_a_common_name_is_no_name(authority: Any, refusals: Refusals) -> None:
     """Only the names that a certificate bears as alternative names count."""
-    source = Credentials(authority.files("other.example", server_side=True, common_name="source.example")).tunnel
+    source = Credentials(authority.files("10.0.0.7", server_side=True, common_name="source.example")).tunnel
 
     assert "Hostname mismatch" in refusals(_target(authority).codec("source.example"), source.codec())[0]
 
@@ -234,9 +236,28 @@ def test_a_client_with_none_of_the_names_is_refused(authority: Any, refusals: Re
     told = refusals(target.codec("source.example"), source)[1]
 
     assert told == (
-        "the peer's certificate bears no name that is expected, but 'DNS:target.example, URI:spiffe://x/target'"
+        "the peer's certificate bears no name that is expected, but 'DNS:Target.example, URI:spiffe://x/target'"
     )
     assert not source.established
+
+
+def test_a_dns_name_is_no_uri(authority: Any, refusals: Refusals) -> None:
+    """A name of one kind that looks like the expected one of the other kind does not count."""
+    target = Credentials(certificate_with_uri(authority, "target.example", dns="spiffe://x/target")).tunnel
+    for peer in ("spiffe://x/target", "target.example"):
+        told = refusals(target.codec("source.example"), _source(authority, peers=(peer,)).codec())[1]
+        assert "bears no name that is expected" in told
+
+
+def test_an_authority_below_another_is_enough(authority: Any, refusals: Refusals) -> None:
+    """A file that holds an intermediate authority alone trusts that one, and not its siblings under the same root."""
+    ours, sibling = (
+        type(authority)(authority.folder / name, authority.ca.create_child_ca()) for name in ("ours", "sibling")
+    )
+    source = _source(ours)
+
+    assert refusals(_target(ours).codec("source.example"), source.codec()) == ("", "")
+    assert "was refused" in refusals(_target(sibling, authority=ours).codec("source.example"), source.codec())[1]
 
 
 def test_names_of_peers_stand_in_for_the_host(authority: Any, refusals: Refusals) -> None:
@@ -248,11 +269,11 @@ def test_names_of_peers_stand_in_for_the_host(authority: Any, refusals: Refusals
     assert told == "the peer's certificate bears no name that is expected, but 'DNS:source.example'"
 
 
-def certificate_with_uri(authority: Any, uri: str) -> TunnelFiles:
+def certificate_with_uri(authority: Any, uri: str, *, dns: str = "Target.example") -> TunnelFiles:
     """Issue a certificate with a DNS name and a URI, which trustme alone does not."""
     key = ec.generate_private_key(ec.SECP256R1())
     issuer = x509.load_pem_x509_certificate(authority.ca.cert_pem.bytes())
-    names = x509.SubjectAlternativeName([x509.DNSName("target.example"), x509.UniformResourceIdentifier(uri)])
+    names = x509.SubjectAlternativeName([x509.DNSName(dns), x509.UniformResourceIdentifier(uri)])
     now = dt.datetime.now(dt.UTC)
     day = dt.timedelta(days=1)
     leaf = (
