@@ -40,6 +40,7 @@ class Output:
         self._size = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._scheduled = False
+        self._at_once = BUFFER_BYTES
         self.dropped = 0
         self._unreported = 0
         self.report: Callable[[int], bytes] = _plain_report
@@ -48,6 +49,16 @@ class Output:
         """Gather lines and write them once a turn of *loop*; without a loop each is written at once."""
         self._loop = loop
         self.flush()
+
+    def share(self) -> None:
+        """Go on in a forked process: leave the lines that wait to the parent, and never break a line of a sibling.
+
+        pipe(7): a write of up to PIPE_BUF bytes goes in whole or not at all, a longer one may be mixed with others.
+        """
+        self._loop = None
+        self._lines.clear()
+        self._size = self._unreported = 0
+        self._at_once = _ATOMIC
 
     def line(self, text: str) -> None:
         """Write a line, or drop it and count it."""
@@ -68,18 +79,30 @@ class Output:
         """Write what has gathered, as far as standard error takes it now."""
         self._scheduled = False
         while self._lines:
-            chunk = b"".join(self._lines)
+            chunk, rest = self._gather()
             sent = self._write(chunk)
-            self._lines = [chunk[sent:]] if sent < len(chunk) else []
-            self._size = len(chunk) - sent
-            if self._lines:
+            self._lines = [chunk[sent:], *rest] if sent < len(chunk) else rest
+            self._size -= sent
+            if sent < len(chunk):
                 self._retry_later()
                 return
-            if self._unreported:
+            if self._unreported and not self._lines:
                 report = self.report(self._unreported)
                 self._unreported = 0
                 self._lines.append(report)
                 self._size = len(report)
+
+    def _gather(self) -> tuple[bytes, list[bytes]]:
+        """Return what to write at once, which is whole lines if at all possible, and the lines that come after it."""
+        if self._size <= self._at_once:
+            return b"".join(self._lines), []
+        count = size = 0
+        for line in self._lines:
+            size += len(line)
+            if count and size > self._at_once:
+                break
+            count += 1
+        return b"".join(self._lines[:count]), self._lines[count:]
 
     def _retry_later(self) -> None:
         if self._loop is not None and not self._scheduled:
