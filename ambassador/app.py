@@ -53,6 +53,7 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 async def _serve(configuration: Configuration, output: Output) -> int:
     loop = asyncio.get_running_loop()
     process = Process(configuration, loop)
+    process.output = output
     output.attach(loop)
     admin: asyncio.Task[None] | None = None
     try:
@@ -79,9 +80,14 @@ async def _serve_admin(process: Process, sock: socket.socket) -> None:
     """
     try:
         await asyncio.get_running_loop().run_in_executor(None, importlib.import_module, "ambassador.admin.server")
-        from ambassador.admin import server
+        from ambassador.admin import overview, server
 
-        runner = await server.start(process, sock)
+        runner = await server.start(
+            overview.LocalOverview(process),
+            sock,
+            token=process.settings.admin_token,
+            limit=process.limits.admin,
+        )
         try:
             await asyncio.Event().wait()
         finally:

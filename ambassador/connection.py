@@ -43,6 +43,7 @@ class Service:
     proxy_protocol: Literal["off", "v1", "v2"]
     access_log: bool
     keepalive: float
+    traced: bool = False
 
 
 class Connection:
@@ -75,10 +76,17 @@ class Connection:
         """The client as logs write it."""
         return str(Address(unmapped(self.peer[0]), self.peer[1]))
 
+    @property
+    def admitted_yet(self) -> bool:
+        """Tell whether the client has proven itself, so that its upstream is dialled, or was."""
+        return self._admission is None
+
     def start(self) -> None:
         """Dial at once, or as soon as the client is admitted: in many protocols the server speaks first."""
         service = self.service
         service.counters.active += 1
+        if service.traced:
+            log.debug("connection.accepted", id=self.id, route=service.name, client=self.client_address)
         poller, door = service.poller, service.door
         peer = unmapped(self.peer[0])
         if door.refuses(peer):
@@ -88,7 +96,7 @@ class Connection:
         self._admission = door.admission(self.leg, peer, self)
         if self._admission is None:
             poller.register(self.leg.socket, self._while_dialling)
-            self._dial = service.upstream.dial(self)
+            self._begin_dial()
         else:
             poller.register(self.leg.socket, self._admission.on_events)
             self._admission.start()
@@ -101,6 +109,11 @@ class Connection:
             self.peer = (header.source.host, header.source.port)
             self._destination = header.destination
         self.service.poller.rehandle(self.leg.socket, self._while_dialling)
+        self._begin_dial()
+
+    def _begin_dial(self) -> None:
+        if self.service.traced:
+            log.debug("connection.dialling", id=self.id, route=self.service.name, client=self.client_address)
         self._dial = self.service.upstream.dial(self)
 
     def refused(self, end: str, error: str) -> None:
@@ -116,6 +129,8 @@ class Connection:
         self.endpoint = endpoint
         self.connect_seconds = time.monotonic() - self.started
         service.counters.connect.observe(self.connect_seconds)
+        if service.traced:
+            log.debug("connection.connected", id=self.id, upstream=address, after=round(self.connect_seconds, 6))
         self.relay = relay = Relay(self.leg, leg, poller=service.poller, pipes=service.pipes, owner=self)
         if service.proxy_protocol != "off":
             self._send_header(leg)
@@ -144,6 +159,9 @@ class Connection:
 
     def relay_over(self, end: str, reason: str = "") -> None:
         """Account for the connection, whose relay has closed both sockets."""
+        if end == "upstream_reset" and self.relay is not None and self.relay.down.moved == 0:
+            # At a target ambassador nothing else tells of trouble behind the next hop.
+            self.service.upstream.health[self.endpoint].early_resets += 1
         self._account(end, reason or None)
 
     def relay_failed(self, error: Exception) -> None:

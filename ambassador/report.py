@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import ambassador
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from ambassador.config.configuration import Configuration
@@ -34,7 +33,6 @@ class Reported(Protocol):
     """The process of which a report is made."""
 
     configuration: Configuration
-    loop: asyncio.AbstractEventLoop
     started: float
     connections: Connections
 
@@ -59,11 +57,11 @@ def report(process: Reported) -> Report:
         "version": ambassador.__version__,
         "state": str(process.state),
         "workers": 1,
-        "uptime": round(process.loop.time() - process.started, 3),
+        "uptime": round(time.monotonic() - process.started, 3),
         "limit": process.connections.limit,
         "live": len(process.connections.live),
         "dropped_lines": process.dropped_lines,
-        "routes": [_route(service, route, moved.get(service, (0, 0))) for service, route in routes],
+        "routes": [_route(service, route, moved.get(service.name, (0, 0))) for service, route in routes],
     }
 
 
@@ -76,7 +74,7 @@ def slices(process: Reported) -> Iterator[list[dict[str, Any]]]:
     """Describe the connections that are live now, a slice at a time, so that others have their turn in between."""
     live = list(process.connections.live.values())
     for start in range(0, len(live), SLICE):
-        now = process.loop.time()
+        now = time.monotonic()
         yield [_connection(entry, now) for entry in live[start : start + SLICE] if entry.id in process.connections.live]
 
 
@@ -95,13 +93,13 @@ def merge(reports: Sequence[Report]) -> Report:
     }
 
 
-def _live_bytes(live: Iterable[Connection]) -> dict[Service, tuple[int, int]]:
-    moved: dict[Service, tuple[int, int]] = {}
+def _live_bytes(live: Iterable[Connection]) -> dict[str, tuple[int, int]]:
+    moved: dict[str, tuple[int, int]] = {}
     for connection in live:
         relay = connection.relay
         if relay is not None:
-            up, down = moved.get(connection.service, (0, 0))
-            moved[connection.service] = up + relay.up.moved, down + relay.down.moved
+            up, down = moved.get(connection.service.name, (0, 0))
+            moved[connection.service.name] = up + relay.up.moved, down + relay.down.moved
     return moved
 
 
@@ -142,7 +140,7 @@ def _endpoint(health: EndpointHealth) -> dict[str, Any]:
 
 def _connection(connection: Connection, now: float) -> dict[str, Any]:
     relay = connection.relay
-    state, up, down = "dialling", 0, 0
+    state, up, down = "dialling" if connection.admitted_yet else "admitting", 0, 0
     if relay is not None:
         up, down = relay.up.moved, relay.down.moved
         state = "half-closed" if relay.up.over != relay.down.over else "relaying"

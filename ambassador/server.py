@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from ambassador.config.configuration import Configuration
     from ambassador.config.settings import Settings
+    from ambassador.log import Output
     from ambassador.tunnel import Credentials
 
 log = structlog.get_logger()
@@ -86,6 +87,7 @@ class Process:
         self.listeners: list[Listener] = []
         self.exit_code = 0
         self.failed = False
+        self.output: Output | None = None
         self._own_listens = {(address.host, address.port) for route in configuration.routes for address in route.listen}
         self._ids = itertools.count(1)
         self._stopped = asyncio.Event()
@@ -124,6 +126,7 @@ class Process:
                 proxy_protocol=settings.proxy_protocol,
                 access_log=settings.access_log,
                 keepalive=settings.keepalive,
+                traced=settings.log_level == "debug",
             )
             self.services.append(service)
 
@@ -179,13 +182,17 @@ class Process:
         if self.state is State.DRAINING:
             return
         self.state = State.DRAINING
-        self.credentials = tunnel_credentials(self.settings)
         self.draining_since = self.loop.time()
         log.info(self.draining_event, reason=reason, live=len(self.connections.live))
         if self.settings.drain_delay:
             self.loop.call_later(self.settings.drain_delay, self._close_listeners)
         else:
             self._close_listeners()
+
+    @property
+    def dropped_lines(self) -> int:
+        """How many lines of the log standard error did not take."""
+        return self.output.dropped if self.output is not None else 0
 
     def not_ready(self) -> str | None:
         """Say why this process should not be sent traffic; None when it should."""

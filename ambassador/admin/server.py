@@ -1,31 +1,217 @@
-"""The admin server, on aiohttp, which is imported only here and only when it is used."""
+"""The admin server, on aiohttp, which is imported only in this room and only when it is used."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import json
+from importlib import resources
+from typing import TYPE_CHECKING, Any
 
+import structlog
 from aiohttp import web
+
+from ambassador.admin.door import Door
+from ambassador.admin.exposition import CONTENT_TYPE, Exposition
+from ambassador.admin.guard import refusal
+from ambassador.admin.history import History
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import AsyncIterator, Callable
 
-    from ambassador.server import Process
+    from aiohttp.typedefs import Handler
+
+    from ambassador.admin.overview import Overview
+    from ambassador.report import Report
+
+log = structlog.get_logger()
+
+# An answer that takes longer is not being read; the page and Prometheus gave up long ago.
+_ANSWER_SECONDS = 30.0
+_FAREWELL_SECONDS = 1.0
+# As many connections are written at a time as take about a millisecond to encode.
+_SLICE = 500
+_ALL = 1_000_000_000
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Server": "ambassador",
+    "X-Content-Type-Options": "nosniff",
+}
+# The page asks nobody but this server, and nobody frames it.
+_PAGE_HEADERS = {
+    **_HEADERS,
+    "Content-Security-Policy": (
+        "default-src 'none'; connect-src 'self'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+}
 
 
-async def start(process: Process, sock: socket.socket) -> web.AppRunner:
-    """Serve the admin pages on a bound socket, until the runner that this returns is cleaned up."""
-    app = web.Application()
+async def start(overview: Overview, sock: socket.socket, *, token: str | None, limit: int) -> web.AppRunner:
+    """Serve the admin pages on a bound socket, until the runner that this returns is cleaned up.
 
-    async def livez(_request: web.Request) -> web.Response:
-        return web.Response(text="live\n")
-
-    async def readyz(_request: web.Request) -> web.Response:
-        reason = process.not_ready()
-        return web.Response(status=503, text=f"not ready: {reason}\n") if reason else web.Response(text="ready\n")
-
-    app.router.add_get("/livez", livez)
-    app.router.add_get("/readyz", readyz)
-    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    At most *limit* clients are served at once; *token* is what requests that change something need from elsewhere.
+    """
+    admin = _Admin(overview, token)
+    app = web.Application(middlewares=[admin.guarded])
+    app.router.add_get("/", admin.page)
+    app.router.add_get("/livez", admin.livez)
+    app.router.add_get("/readyz", admin.readyz)
+    app.router.add_get("/metrics", admin.metrics)
+    app.router.add_get("/status", admin.status)
+    app.router.add_get("/connections", admin.connections)
+    app.router.add_delete(r"/connections/{number:\d{1,18}}", admin.kill)
+    app.router.add_post("/drain", admin.drain)
+    app.cleanup_ctx.append(admin.remembering)
+    runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=_FAREWELL_SECONDS)
     await runner.setup()
-    await web.SockSite(runner, sock).start()
+    door = Door(runner, sock, limit=limit)
+    admin.on_request = door.asked
+    await door.start()
     return runner
+
+
+class _Admin:
+    """Answer requests from what the overview tells."""
+
+    def __init__(self, overview: Overview, token: str | None) -> None:
+        self._overview = overview
+        self._token = token
+        self._exposition = Exposition()
+        self._history = History()
+        self._page = resources.files("ambassador.admin").joinpath("page.html").read_bytes()
+        self.on_request: Callable[[object], None] = lambda _client: None
+
+    async def remembering(self, _app: web.Application) -> AsyncIterator[None]:
+        """Keep the history as long as the application lives."""
+        task = asyncio.get_running_loop().create_task(self._history.keep(self._overview), name="admin history")
+        yield
+        task.cancel()
+        await asyncio.wait([task])
+
+    @web.middleware
+    async def guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Refuse who may not ask, and answer in bounded time, whatever happens."""
+        self.on_request(request.protocol)
+        refused = refusal(request.method, _peer(request), request.headers, token=self._token)
+        if refused is not None:
+            challenge = {"WWW-Authenticate": "Bearer"} if refused.status == 401 else {}
+            return _text(f"{refused.reason}\n", status=refused.status, headers=challenge)
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                return await handler(request)
+        except TimeoutError:
+            if request.transport is not None:
+                request.transport.abort()
+            raise
+        except web.HTTPException as error:
+            return _text(f"{error.reason}\n", status=error.status, headers=_allow(error))
+        except ConnectionError:
+            raise  # the client went away
+        except Exception as error:
+            log.exception("admin.failed", path=request.path, error=f"{type(error).__name__}: {error}")
+            return _text("failed\n", status=500)
+
+    async def page(self, _request: web.Request) -> web.Response:
+        """Return the page for people."""
+        return web.Response(body=self._page, content_type="text/html", charset="utf-8", headers=_PAGE_HEADERS)
+
+    async def livez(self, _request: web.Request) -> web.Response:
+        """Say that the event loop turns."""
+        return _text("live\n")
+
+    async def readyz(self, request: web.Request) -> web.Response:
+        """Say whether traffic should come here; with `?upstreams` also whether it would get through."""
+        reason = self._overview.not_ready()
+        if reason is None and "upstreams" in request.query:
+            down = _unreachable(await self._overview.report())
+            reason = f"upstream down: {', '.join(down)}" if down else None
+        return _text(f"not ready: {reason}\n", status=503) if reason else _text("ready\n")
+
+    async def metrics(self, _request: web.Request) -> web.Response:
+        """Return the metrics."""
+        body = self._exposition.write(await self._overview.report(), ready=self._overview.not_ready() is None)
+        return web.Response(body=body, headers={**_HEADERS, "Content-Type": CONTENT_TYPE})
+
+    async def status(self, _request: web.Request) -> web.Response:
+        """Return the report, with totals over all routes and the rates of the last minutes."""
+        report = await self._overview.report()
+        answer = {
+            **report,
+            "not_ready": self._overview.not_ready(),
+            "totals": _totals(report),
+            "rates": self._history.rates(),
+        }
+        return web.Response(text=json.dumps(answer) + "\n", content_type="application/json", headers=_HEADERS)
+
+    async def connections(self, request: web.Request) -> web.StreamResponse:
+        """Return the live connections, oldest first; `?limit=` only so many, `?route=` only those of a route."""
+        limit = _limit(request.query.get("limit"))
+        route = request.query.get("route")
+        found = await self._overview.connections()
+        if route is not None:
+            found = [entry for entry in found if entry["route"] == route]
+        response = web.StreamResponse(headers={**_HEADERS, "Content-Type": "application/json; charset=utf-8"})
+        await response.prepare(request)
+        await response.write(f'{{"total": {len(found)}, "connections": ['.encode())
+        for start in range(0, min(limit, len(found)), _SLICE):
+            entries = json.dumps(found[start : min(start + _SLICE, limit)])[1:-1]
+            await response.write((", " if start else "").encode() + entries.encode())
+            await asyncio.sleep(0)  # relays have their turn, even when the client's socket takes everything at once
+        await response.write(b"]}\n")
+        return response
+
+    async def kill(self, request: web.Request) -> web.Response:
+        """Reset one connection."""
+        number = int(request.match_info["number"])
+        if not await self._overview.kill(number):
+            return _text("no such connection\n", status=404)
+        log.warning("connection.killed", id=number, by=_peer(request))
+        return _text("reset\n")
+
+    async def drain(self, _request: web.Request) -> web.Response:
+        """Begin the drain."""
+        self._overview.drain()
+        return _text("draining\n", status=202)
+
+
+def _text(text: str, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(text=text, status=status, headers={**_HEADERS, **(headers or {})})
+
+
+def _allow(error: web.HTTPException) -> dict[str, str]:
+    return {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+
+
+def _peer(request: web.Request) -> str:
+    peername = request.transport.get_extra_info("peername") if request.transport is not None else None
+    return str(peername[0]) if peername else ""
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return _ALL
+    if not text.isdecimal() or len(text) > 9:
+        raise web.HTTPBadRequest(reason="limit is a number")
+    return int(text)
+
+
+def _unreachable(report: Report) -> list[str]:
+    """Name the routes of which no endpoint was reached by its last dial. One never dialled counts as reached."""
+    return [
+        route["name"] for route in report["routes"] if all(endpoint["up"] is False for endpoint in route["endpoints"])
+    ]
+
+
+def _totals(report: Report) -> dict[str, Any]:
+    routes = report["routes"]
+    ends = {end: sum(route["ends"][end] for route in routes) for end in (routes[0]["ends"] if routes else ())}
+    return {
+        "connections": sum(ends.values()),
+        "bytes_up": sum(route["bytes_up"] for route in routes),
+        "bytes_down": sum(route["bytes_down"] for route in routes),
+        "accept_paused": sum(route["accept_paused"] for route in routes),
+        "ends": ends,
+    }

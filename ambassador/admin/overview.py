@@ -1,0 +1,81 @@
+"""What the admin server knows of the ambassador and may ask of it, whether that is one process or several."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ambassador import report
+
+if TYPE_CHECKING:
+    from ambassador.report import Report, Reported
+
+
+class Overview(Protocol):
+    """One ambassador, seen from outside."""
+
+    async def report(self) -> Report:
+        """Return its report, as `ambassador.report.report` makes it."""
+
+    async def connections(self) -> list[dict[str, Any]]:
+        """Return all live connections, as `ambassador.report.connections` makes them."""
+
+    async def kill(self, number: int) -> bool:
+        """Reset a connection; tell whether there was one of this number."""
+
+    def drain(self) -> None:
+        """Begin the drain as SIGTERM does; does nothing when it has begun."""
+
+    def not_ready(self) -> str | None:
+        """Say why it should not be sent traffic; None when it should."""
+
+
+class Served(report.Reported, Protocol):
+    """The process that is looked at."""
+
+    def stop(self, reason: str) -> None:
+        """Drain; when already draining, cut what is left."""
+
+    def not_ready(self) -> str | None:
+        """Say why it should not be sent traffic; None when it should."""
+
+
+class LocalOverview:
+    """This very process."""
+
+    def __init__(self, process: Served) -> None:
+        self._process = process
+
+    async def report(self) -> Report:
+        """Return the process's report."""
+        return report.report(self._process)
+
+    async def connections(self) -> list[dict[str, Any]]:
+        """Return its live connections; relays have their turns meanwhile."""
+        found = []
+        for entries in report.slices(self._process):
+            found += entries
+            await asyncio.sleep(0)
+        return found
+
+    async def kill(self, number: int) -> bool:
+        """Reset a connection; tell whether there was one of this number."""
+        return kill(self._process, number)
+
+    def drain(self) -> None:
+        """Begin the drain; a second signal would cut, a second request does nothing."""
+        if self._process.state in {"starting", "serving"}:
+            self._process.stop("admin")
+
+    def not_ready(self) -> str | None:
+        """Say why the process should not be sent traffic; None when it should."""
+        return self._process.not_ready()
+
+
+def kill(process: Reported, number: int) -> bool:
+    """Reset connection *number* of *process*; tell whether there was one."""
+    connection = process.connections.live.get(number)
+    if connection is None:
+        return False
+    connection.cut("killed")
+    return True
