@@ -1,0 +1,63 @@
+"""`ambassador check`: what each variable became."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from tests.support.process import command
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VARIABLES = {
+    "WEB_PORT_8080_TCP": "tcp://127.0.0.1:80,tcp://[::1]:81",
+    "DB_PORT_5432_TCP": "tcp://nowhere.invalid:5432",
+    "APP_SERVICE_PORT_8080_TCP": "8080",
+    "APP_PORT_53_UDP": "udp://127.0.0.1:53",
+    "KUBERNETES_PORT_443_TCP": "tcp://10.0.0.1:443",
+}
+
+
+def test_json_has_a_decision_for_every_variable_that_looks_like_a_link() -> None:
+    """Every variable like a link is in the answer once, with its route or with the reason why it has none."""
+    code, out, err = command("check", "--json", env=VARIABLES)
+    assert (code, err) == (0, "")
+    answer = json.loads(out)
+    decisions = {decision["variable"]: decision for decision in answer["variables"]}
+    assert set(decisions) == set(VARIABLES)
+    assert {name for name, decision in decisions.items() if decision["route"] is None} == {
+        "APP_SERVICE_PORT_8080_TCP", "APP_PORT_53_UDP", "KUBERNETES_PORT_443_TCP",
+    }  # fmt: skip
+    assert all(decision["reason"] for decision in decisions.values() if decision["route"] is None)
+
+
+def test_json_tells_what_a_dial_would_find_now() -> None:
+    """Addresses resolve to themselves, and a name that does not resolve is told with the reason, at exit code 0."""
+    code, out, _ = command("check", "--json", env=VARIABLES)
+    assert code == 0
+    routes = {route["route"]: route for route in json.loads(out)["routes"]}
+    assert [upstream["resolves_to"] for upstream in routes["web:8080"]["upstream"]] == [["127.0.0.1"], ["::1"]]
+    (database,) = routes["db:5432"]["upstream"]
+    assert database["resolves_to"] == []
+    assert database["error"]
+    assert routes["db:5432"]["source"] == "DB_PORT_5432_TCP"
+
+
+def test_text_names_routes_and_what_is_ignored() -> None:
+    """The text for people has each route with where it listens and goes to, and each ignored variable with why."""
+    code, out, err = command("check", env=VARIABLES)
+    assert (code, err) == (0, "")
+    assert "web:8080" in out
+    assert "*:8080" in out
+    assert "127.0.0.1:80" in out
+    ignored = out.partition("Ignored:")[2]
+    assert "APP_SERVICE_PORT_8080_TCP=8080" in ignored
+    assert "KUBERNETES_PORT_443_TCP" in ignored
+
+
+def test_problems_are_exit_code_2(tmp_path: Path) -> None:
+    """`check` fails as the start would, with the same lines."""
+    code, out, err = command("check", "--json", env={**VARIABLES, "AMBASSADOR_LOG_LEVEL": "loud"})
+    assert (code, out) == (2, "")
+    assert err.startswith("ambassador: AMBASSADOR_LOG_LEVEL=loud: ")

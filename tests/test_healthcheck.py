@@ -1,0 +1,99 @@
+"""`ambassador healthcheck`: cheap, one line, 0 or 1."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.net import LOCAL, free_port
+from tests.support.process import ROOT, command, environment
+
+if TYPE_CHECKING:
+    import socket
+    from pathlib import Path
+
+    from tests.conftest import Launch, Serve
+
+
+def check(admin: str) -> tuple[int, str]:
+    """Return the exit code and the one line of a health check."""
+    code, out, err = command("healthcheck", env={"AMBASSADOR_ADMIN": admin})
+    assert err == ""
+    assert out.count("\n") == 1
+    return code, out
+
+
+def test_it_imports_next_to_nothing() -> None:
+    """A health check loads neither pydantic nor uvloop nor aiohttp nor click nor asyncio."""
+    code = (
+        "import sys\nsys.argv = ['ambassador', 'healthcheck']\nfrom ambassador.__main__ import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    print(end.code)\nprint(' '.join(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment({"AMBASSADOR_ADMIN": "off"}), cwd=ROOT, capture_output=True,
+        text=True, check=True, timeout=60,
+    )  # fmt: skip
+    line, exit_code, modules = done.stdout.splitlines()
+    assert (line, exit_code) == ("AMBASSADOR_ADMIN=off: there is nothing to ask", "0")
+    assert not {"pydantic", "uvloop", "aiohttp", "click", "structlog", "asyncio", "http.client"} & set(modules.split())
+
+
+def test_a_ready_ambassador_is_healthy_and_a_draining_one_is_not(ambassador: Launch, serve: Serve) -> None:
+    """It answers 0 while the ambassador is ready, and 1 with the reason once it drains."""
+    admin = f"{LOCAL}:{free_port()}"
+    running = ambassador(serve().port, settings={"ADMIN": admin, "DRAIN_DELAY": "60s"})
+    assert check(admin)[0] == 0
+    running.signal(signal.SIGTERM)
+    running.wait_for("ambassador.draining")
+    code, line = check(admin)
+    assert code == 1
+    assert "draining" in line
+
+
+def test_an_absent_ambassador_is_not_healthy() -> None:
+    """Nobody at the admin address is 1, and the line names the address."""
+    admin = f"{LOCAL}:{free_port()}"
+    code, line = check(admin)
+    assert code == 1
+    assert admin in line
+
+
+def test_something_else_at_the_address_is_not_healthy(serve: Serve) -> None:
+    """A server that speaks no HTTP is 1, without a traceback."""
+
+    def mumble(client: socket.socket) -> None:
+        client.recv(100)
+        client.sendall(b"SSH-2.0-OpenSSH\r\n")
+
+    code, line = check(f"{LOCAL}:{serve(mumble).port}")
+    assert code == 1
+    assert "not HTTP" in line
+
+
+@pytest.mark.parametrize("admin", ["nonsense", ":", "x:y", "127.0.0.1:99999999", "[::1"])
+def test_an_address_that_is_none_is_not_healthy(admin: str) -> None:
+    """An admin address that nobody can ask is 1 and one line, never a traceback."""
+    assert check(admin)[0] == 1
+
+
+def test_an_admin_address_on_every_address_is_asked_on_loopback(ambassador: Launch, serve: Serve) -> None:
+    """`*:PORT` and `0.0.0.0:PORT` are asked at 127.0.0.1."""
+    port = free_port()
+    ambassador(serve().port, settings={"ADMIN": f"0.0.0.0:{port}"})
+    for admin in (f"0.0.0.0:{port}", f"*:{port}"):
+        assert check(admin)[0] == 0
+
+
+def test_the_address_can_be_in_a_file(tmp_path: Path) -> None:
+    """AMBASSADOR_ADMIN_FILE is read as the other commands read it, and a missing file is 1."""
+    path = tmp_path / "admin"
+    path.write_text("off\n")
+    code, out, _ = command("healthcheck", env={"AMBASSADOR_ADMIN_FILE": str(path)})
+    assert (code, out) == (0, "AMBASSADOR_ADMIN=off: there is nothing to ask\n")
+    code, out, _ = command("healthcheck", env={"AMBASSADOR_ADMIN_FILE": str(tmp_path / "none")})
+    assert code == 1
+    assert "No such file" in out

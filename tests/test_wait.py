@@ -1,0 +1,64 @@
+"""`ambassador wait`: nothing is missing any more, or what is."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from tests.support.net import LOCAL, free_port
+from tests.support.process import command
+from tests.support.servers import echo
+
+if TYPE_CHECKING:
+    from tests.conftest import Launch, Serve
+
+
+def test_it_returns_0_once_ambassador_and_upstream_are_there(ambassador: Launch, serve: Serve) -> None:
+    """With the ambassador ready and every upstream accepting, it returns at once and says what that proves."""
+    server, admin = serve(echo), f"{LOCAL}:{free_port()}"
+    ambassador(server.port, settings={"ADMIN": admin})
+    code, out, err = command("wait", f"{LOCAL}:{server.port}", env={"AMBASSADOR_ADMIN": admin})
+    assert (code, err) == (0, "")
+    assert "source ambassador" in out
+
+
+def test_it_waits_for_what_comes_later(ambassador: Launch, serve: Serve) -> None:
+    """An upstream that begins to listen while it waits is noticed."""
+    server = serve(echo, listening=False)
+    later = threading.Timer(0.5, server.start)
+    later.start()
+    try:
+        code, _, _ = command("wait", f"{LOCAL}:{server.port}", env={"AMBASSADOR_ADMIN": "off"})
+    finally:
+        later.join()
+    assert code == 0
+
+
+def test_it_names_what_is_missing_at_the_timeout(serve: Serve) -> None:
+    """At the timeout it returns 1 and names the ambassador that does not answer and the upstream that refuses."""
+    port, admin = free_port(), f"{LOCAL}:{free_port()}"
+    live = serve(echo)
+    code, out, err = command(
+        "wait", "--timeout", "300ms", f"{LOCAL}:{port}", f"{LOCAL}:{live.port}", env={"AMBASSADOR_ADMIN": admin}
+    )
+    assert (code, out) == (1, "")
+    assert admin in err
+    assert f"{LOCAL}:{port}" in err
+    assert "refused" in err
+    assert str(live.port) not in err
+
+
+def test_one_endpoint_that_accepts_is_enough(serve: Serve) -> None:
+    """A second endpoint makes up for a first that refuses, as it does for a dial."""
+    server = serve(echo)
+    route = f"{LOCAL}:{free_port()},{LOCAL}:{server.port}"
+    code, _, err = command("wait", "--timeout", "5s", route, env={"AMBASSADOR_ADMIN": "off"})
+    assert (code, err) == (0, "")
+
+
+def test_an_unresolvable_name_is_missing_not_an_error() -> None:
+    """A name that does not resolve yet is waited for, and named at the timeout."""
+    code, _, err = command("wait", "--timeout", "300ms", "nowhere.invalid:80", env={"AMBASSADOR_ADMIN": "off"})
+    assert code == 1
+    assert "nowhere.invalid:80" in err
+    assert "Traceback" not in err
