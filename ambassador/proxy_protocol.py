@@ -190,4 +190,6 @@ def _as_ipv6(address: _IP) -> _IP:
 
 def _text(address: _IP) -> str:
     """Write *address* in hexadecimal: section 2.1 knows no ::ffff:10.0.0.1, which is what Python 3.13 writes."""
-    return address.exploded if address.version == 6 and address.ipv4_mapped else str(address)
+    if address.version == 6 and address.ipv4_mapped:
+        return f"::ffff:{address.packed[12:14].hex()}:{address.packed[14:].hex()}"
+    return str(address)

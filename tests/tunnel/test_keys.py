@@ -6,7 +6,7 @@ import base64
 import hashlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ambassador.tunnel import keys
@@ -24,6 +24,7 @@ def test_generated_keys_are_read_in_order() -> None:
     assert read[0] != read[1]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 47), st.characters(codec="ascii", categories=["L", "N", "P"]))
 def test_a_typing_error_is_told(at: int, typed: str) -> None:
     """A key in which one character is another is refused, by its line and without the key."""
@@ -42,6 +43,7 @@ def test_a_typing_error_is_told(at: int, typed: str) -> None:
     assert line[len(PREFIX) : len(PREFIX) + 8] not in str(told.value)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_nothing_but_a_key_is_a_key(text: str) -> None:
     """No text that is not of keygen is read as keys, and no word of it shows up in the error."""
