@@ -16,6 +16,7 @@ from ambassador.relay import Leg, Relay, kernel, reset_on_close
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from ambassador.admission import Admission, Door
     from ambassador.connections import Connections
@@ -41,7 +42,7 @@ class Service:
     pipes: Pipes
     door: Door
     proxy_protocol: Literal["off", "v1", "v2"]
-    access_log: bool
+    access_log: Callable[..., object] | None
     keepalive: float
     traced: bool = False
 
@@ -74,7 +75,7 @@ class Connection:
     @property
     def client_address(self) -> str:
         """The client as logs write it."""
-        return str(Address(unmapped(self.peer[0]), self.peer[1]))
+        return str(Address(*self.peer))
 
     @property
     def admitted_yet(self) -> bool:
@@ -88,12 +89,11 @@ class Connection:
         if service.traced:
             log.debug("connection.accepted", id=self.id, route=service.name, client=self.client_address)
         poller, door = service.poller, service.door
-        peer = unmapped(self.peer[0])
-        if door.refuses(peer):
+        if door.refuses(self.peer[0]):
             poller.register(self.leg.socket, self.leg.note)
             self._drop_client("not_allowed", None)
             return
-        self._admission = door.admission(self.leg, peer, self)
+        self._admission = door.admission(self.leg, self.peer[0], self)
         if self._admission is None:
             poller.register(self.leg.socket, self._while_dialling)
             self._begin_dial()
@@ -145,7 +145,7 @@ class Connection:
         if destination is None:
             host, port = self.leg.socket.getsockname()[:2]
             destination = Address(unmapped(host), port)
-        source = Address(unmapped(self.peer[0]), self.peer[1])
+        source = Address(*self.peer)
         version = self.service.proxy_protocol
         header = encode("v1" if version == "v1" else "v2", source, destination)
         # A broken connection says so by its event.
@@ -228,9 +228,9 @@ class Connection:
         counters.bytes_down += down
         counters.connection.observe(seconds)
         service.connections.remove(self)
-        if service.access_log:
+        if service.access_log is not None:
             optional = {"error": error} if error else {}
-            log.info(
+            service.access_log(
                 "connection.closed",
                 id=self.id,
                 route=service.name,

@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import select
 import socket
 import stat
@@ -181,8 +182,14 @@ def _stamp(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     return _timestamp(logger, method, {"timestamp": None, "level": method, "event": event.pop("event"), **event})
 
 
+# What can stand without quotes: visible, and neither a quote nor an equals sign.
+_PLAIN = re.compile(r"[!#-<>-~]+")
+# Made once: json.dumps would make an encoder for every line.
+_encode = json.JSONEncoder(default=str, separators=(",", ":")).encode
+
+
 def _render_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
-    return json.dumps(event, default=str, separators=(",", ":"))
+    return _encode(event)
 
 
 def _render_console(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
@@ -192,6 +199,8 @@ def _render_console(_logger: WrappedLogger, _method: str, event: EventDict) -> s
 
 def _console_value(value: Any) -> str:
     """Write a value so that the line stays one line and its fields can be told apart."""
-    if isinstance(value, str) and value and value.isprintable() and not any(mark in value for mark in ' "='):
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, str) and _PLAIN.fullmatch(value):
         return value
-    return json.dumps(value, default=str)
+    return _encode(value)

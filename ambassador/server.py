@@ -96,6 +96,8 @@ class Process:
     def _make_services(self) -> None:
         deadlines, resolver = Deadlines(self.loop), Resolver(self.loop)
         settings = self.settings
+        # Bound once: a logger that is not would be bound anew for every line.
+        access_log = structlog.get_logger().bind().info if settings.access_log else None
         door = Door(
             allow=settings.allow,
             proxy_from=settings.proxy_protocol_from,
@@ -124,7 +126,7 @@ class Process:
                 pipes=self.pipes,
                 door=door,
                 proxy_protocol=settings.proxy_protocol,
-                access_log=settings.access_log,
+                access_log=access_log,
                 keepalive=settings.keepalive,
                 traced=settings.log_level == "debug",
             )

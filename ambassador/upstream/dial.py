@@ -13,8 +13,9 @@ import socket
 from typing import TYPE_CHECKING, Protocol
 
 from ambassador import poller
-from ambassador.address import Address, is_ip
+from ambassador.address import Address
 from ambassador.relay import Leg, reset_on_close
+from ambassador.upstream.local import FIRST_EPHEMERAL_PORT
 
 if TYPE_CHECKING:
     from ambassador.upstream.upstream import Upstream
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 # Docker rewrites the hosts file in microseconds: five looks are far more than enough.
 _REWRITE_LOOKS = 5
 _REWRITE_PAUSE = 0.01
-# Below this port the kernel picks no port of its own by default (ip_local_port_range), so none can meet itself.
-_FIRST_EPHEMERAL_PORT = 1024
 
 _ENDS = {
     errno.ECONNREFUSED: "connect_refused",
@@ -156,8 +155,8 @@ class Dial:
             if linked:
                 self._resolved(linked)
                 return False
-        if is_ip(host):
-            self._resolved((host,))
+        if self.upstream.literal[self._at]:
+            self._addresses.append(host)
             return False
         self._give_share()
         at = self._at
@@ -220,7 +219,7 @@ class Dial:
             self._missed(error_number)
             self._try_next()
         elif mask & poller.OUT:
-            if self._port >= _FIRST_EPHEMERAL_PORT and _met_itself(sock):
+            if self._port >= FIRST_EPHEMERAL_PORT and _met_itself(sock):
                 self._drop_socket()
                 self._missed(errno.ECONNREFUSED)
                 self._try_next()

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import socket
 import time
+from pathlib import Path
 
 # Addresses come and go with networks that a container joins or leaves.
 _BELIEVED_FOR = 5.0
 _REMEMBERED = 1024
+
+
+def _first_ephemeral_port() -> int:
+    """Return the lowest port that the kernel picks by itself (ip_local_port_range, ip(7))."""
+    try:
+        return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
+    except (OSError, ValueError, IndexError):
+        return 1024  # unprivileged ports: as low as anybody sets it
+
+
+# A dial of a lower port cannot be given that very port, and so cannot meet itself.
+FIRST_EPHEMERAL_PORT = _first_ephemeral_port()
 
 
 class LocalAddresses:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from ambassador.address import is_ip
 from ambassador.upstream.dial import Dial, DialOwner
 from ambassador.upstream.health import watch
 
@@ -47,6 +48,7 @@ class Upstream:
     ) -> None:  # fmt: skip
         self.route = route
         self.endpoints = route.endpoints
+        self.literal = tuple(is_ip(endpoint.address.host) for endpoint in route.endpoints)
         self.timeout = timeout
         self.poller = poller
         self.loop = poller.loop
