@@ -105,11 +105,9 @@ def _validate(reading: Reading, texts: dict[str, str], environ: Mapping[str, str
         for details in error.errors(include_url=False, include_input=False):
             name = str(details["loc"][0])
             variable = reading.given[name.upper()]
-            invalid = details.get("ctx", {}).get("error")
-            if not isinstance(invalid, Invalid):
-                invalid = Invalid("is no text that can be used", "write it in UTF-8")
             reading.failed.add(name)
-            reading.problems.append(_problem(variable, environ[variable].strip(), invalid))
+            # Texts are the readers' alone to refuse (values.py), and what they raise is kept here by pydantic.
+            reading.problems.append(_problem(variable, environ[variable].strip(), details["ctx"]["error"]))
         reading.settings = Settings.model_validate(
             {name: text for name, text in texts.items() if name not in reading.failed}
         )

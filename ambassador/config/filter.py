@@ -56,18 +56,17 @@ def link_filter(text: str) -> LinkFilter:
     Raises:
         Invalid: it has a pattern that can match no alias.
     """
-    names = [plain(name.strip()) for name in text.split(",")]
-    if names == ["OFF"]:
+    if text.strip().lower() == "off":
         return LinkFilter(off=True)
     include: list[str] = []
     exclude: list[str] = []
-    for name in names:
-        pattern = name.removeprefix("!")
+    for name in map(str.strip, text.split(",")):
+        pattern = plain(name.removeprefix("!"))
         if not pattern:
             raise Invalid("has an empty name", _RIGHT)
         if not _PATTERN.fullmatch(pattern):
             raise Invalid(f"has {quoted(name)}, which is no alias", _RIGHT)
-        if name == "OFF":
+        if name.lower() == "off":
             raise Invalid("has 'off' among other names", "write off alone, or only names")
         (exclude if name.startswith("!") else include).append(pattern)
     return LinkFilter(tuple(include), tuple(exclude))

@@ -140,6 +140,8 @@ def _addresses(value: str, port: str) -> tuple[Address, ...]:
 def _address(text: str, port: str) -> Address:
     if not text:
         raise Invalid("has nothing before, after or between commas", f"write tcp://HOST:{port},tcp://HOST:{port}")
+    if len(text.split()) > 1:
+        raise Invalid("has white space", f"separate endpoints by commas: tcp://HOST:{port},tcp://HOST:{port}")
     scheme, mark, rest = text.partition("://")
     if mark and scheme.lower() == "tcp":
         return upstream_address(rest, scheme="tcp://", port=port)

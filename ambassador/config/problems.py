@@ -40,7 +40,9 @@ def _masked(value: str) -> str:
     """Hide what stands before an @, where user:password would be (RFC 3986, section 3.2.1): rather too much of it."""
     scheme, mark, rest = value.partition("://")
     if mark and "@" in rest:
-        return f"{scheme}{mark}{MASK}@{rest.rpartition('@')[2]}"
+        value = f"{scheme}{mark}{MASK}@{rest.rpartition('@')[2]}"
+        if "@" not in scheme:
+            return value
     return re.sub(r"\S+", lambda word: f"{MASK}@{word[0].rpartition('@')[2]}" if "@" in word[0] else word[0], value)
 
 

@@ -32,7 +32,7 @@ def tunnel_problems(settings: Settings, *, python: tuple[int, int]) -> list[Prob
         if len(missing) == len(files):
             wrong, right = "has neither a key nor certificates", f"set {_KEY}, or {_listed(_CERTIFICATES)}"
         elif missing:
-            wrong, right = "has certificates, but not all of it", f"set {_listed(missing)}, too"
+            wrong, right = "has certificates, but not all that it takes", f"set {_listed(missing)}, too"
     elif len(missing) < len(files):
         wrong, right = "has a key and certificates", f"set either {_KEY} or {_listed(_CERTIFICATES)}"
     elif settings.tunnel_peers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -122,9 +123,17 @@ def peers(text: str) -> tuple[str, ...]:
 
 def path(text: str) -> Path:
     """Read the path of a file."""
-    if "\0" in text:
-        raise Invalid("has a zero byte, which no path has", "write the path of a file")
+    if "\0" in text or not _encodable(text):
+        raise Invalid("has a character that no path has", "write the path of a file")
     return Path(text)
+
+
+def _encodable(text: str) -> bool:
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _items(text: str, like: str) -> list[str]:
@@ -154,8 +163,6 @@ def _network(text: str) -> IPv4Network | IPv6Network:
 
 
 def _peer(text: str) -> str:
-    if _URI.fullmatch(text):
-        return text
     if canonical_ip(text) is not None:
         raise Invalid(f"has {quoted(text)}, an address", "write the DNS or URI names in the peer's certificate")
-    return host_name(text)
+    return text if _URI.fullmatch(text) else host_name(text)

@@ -1,0 +1,95 @@
+"""Explicit routes, of AMBASSADOR_ROUTES and of the command line."""
+
+from __future__ import annotations
+
+import pytest
+
+from ambassador.config.explicit import explicit_routes
+
+
+def written(text: str = "", *arguments: str) -> list[tuple[str, str | None, int, str]]:
+    """Read routes without a problem: source, host, port and endpoints of each."""
+    routes, problems = explicit_routes(text, arguments)
+    assert not problems
+    return [
+        (route.source, route.host, route.port, ",".join(str(endpoint.address) for endpoint in route.endpoints))
+        for route in routes
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port", "endpoints"),
+    [
+        ("redis:6379", None, 6379, "redis:6379"),
+        ("a:1,b:2", None, 1, "a:1,b:2"),
+        ("6380=redis:6379", None, 6380, "redis:6379"),
+        (":6380=redis:6379", None, 6380, "redis:6379"),
+        ("*:6380=redis:6379", "", 6380, "redis:6379"),
+        ("127.0.0.1:6380=redis:6379", "127.0.0.1", 6380, "redis:6379"),
+        ("[::1]:6380=[fd00::7]:6379,a:1", "::1", 6380, "[fd00::7]:6379,a:1"),
+        ("80=a:1,a:1", None, 80, "a:1"),
+    ],
+)
+def test_route(text: str, host: str | None, port: int, endpoints: str) -> None:
+    """A route is [LISTEN=]HOST:PORT[,HOST:PORT], and without LISTEN the first endpoint's port is listened on."""
+    assert written(text) == [("AMBASSADOR_ROUTES", host, port, endpoints)]
+    assert written("", text) == [("argument", host, port, endpoints)]
+
+
+def test_any_white_space_separates_routes() -> None:
+    """Routes may stand on lines of their own."""
+    assert [port for _, _, port, _ in written(" a:1\tb:2\n\n c:3\r\n")] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "endpoint"),
+    [
+        (("redis", "6379"), "redis:6379"),
+        (("172.17.0.2", "6379"), "172.17.0.2:6379"),
+        (("fd00::7", "6379"), "[fd00::7]:6379"),
+        (("[fd00::7]", "6379"), "[fd00::7]:6379"),
+    ],
+)
+def test_host_and_port_as_two_arguments(arguments: tuple[str, ...], endpoint: str) -> None:
+    """`HOST PORT`, as the users of the old image wrote it, is one route with the same port on both sides."""
+    assert written("", *arguments) == [("argument", None, 6379, endpoint)]
+
+
+def test_two_routes_as_arguments_are_two_routes() -> None:
+    """Two arguments are HOST PORT only where the second is a bare number."""
+    assert [port for _, _, port, _ in written("", "a:1", "b:2")] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("word", "line"),
+    [
+        ("redis", "has no port; write redis:PORT"),
+        ("6379", "has no host; write HOST:6379"),
+        ("=a:1", "has nothing before the =; write LISTEN=HOST:PORT, or HOST:PORT"),
+        ("80=", "nothing where an endpoint should be; write [LISTEN=]HOST:PORT[,HOST:PORT], without spaces"),
+        ("a:1,", "nothing where an endpoint should be; write [LISTEN=]HOST:PORT[,HOST:PORT], without spaces"),
+        ("0=a:1", "has the port '0'; a port is a number from 1 to 65535"),
+        ("b=a:1", "has 'b', which has no port to listen on; write PORT, ADDRESS:PORT or [v6]:PORT"),
+        ("localhost:80=a:1", "has 'localhost', which is no address to listen on; write 127.0.0.1"),
+        ("80=81=a:1", "has '80=81', which has no port to listen on; write PORT, ADDRESS:PORT or [v6]:PORT"),
+        ("80=tcp://a:1", "has a scheme; write HOST:PORT without tcp://"),
+        ("80=fd00::1:81", "an IPv6 address needs brackets; write [fd00::1]:81"),
+    ],
+)
+def test_malformed_route(word: str, line: str) -> None:
+    """A malformed route is a problem of its own line, whether it came from the variable or as an argument."""
+    routes, problems = explicit_routes(f"a:1 {word} b:2", ["c:3", word, "d:4"])
+
+    assert len(routes) == 4
+    assert [str(problem).endswith(line) for problem in problems] == [True, True]
+    assert str(problems[0]).startswith(f"argument {word}: ")
+    assert str(problems[1]).startswith(f"AMBASSADOR_ROUTES={word}: ")
+
+
+def test_password_in_a_route_is_never_shown() -> None:
+    """A user and a password are refused and masked."""
+    _, problems = explicit_routes("80=user:hunter2@a:1", [])
+
+    assert [str(problem) for problem in problems] == [
+        "AMBASSADOR_ROUTES=***@a:1: has a user or a password; write HOST:PORT"
+    ]

@@ -1,0 +1,317 @@
+"""Settings, from variables and from the files that they name."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ambassador.address import Address
+from ambassador.config.configuration import read
+from ambassador.config.filter import LinkFilter
+from ambassador.config.settings import NAMES, NOT_YET, Settings
+from ambassador.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ambassador.config.configuration import Configuration
+
+    Configure = Callable[..., Configuration]
+    Problems = Callable[..., list[str]]
+
+LINK = {"A_PORT_80_TCP": "tcp://a:1"}
+VALUES: dict[str, tuple[str, Any]] = {
+    "ROUTES": ("90=b:1", "90=b:1"),
+    "LINKS": ("a,!b", LinkFilter(("A",), ("B",))),
+    "BIND": ("127.0.0.1", ("127.0.0.1",)),
+    "CONNECT_TIMEOUT": ("3s", 3.0),
+    "IDLE_TIMEOUT": ("5m", 300.0),
+    "HALF_CLOSE_TIMEOUT": ("1m", 60.0),
+    "MAX_LIFETIME": ("1h", 3600.0),
+    "KEEPALIVE": ("0", 0.0),
+    "MAX_CONNECTIONS": ("100", 100),
+    "ALLOW": ("10.0.0.0/8", (ip_network("10.0.0.0/8"),)),
+    "DRAIN_DELAY": ("250ms", 0.25),
+    "DRAIN_TIMEOUT": ("0", 0.0),
+    "TUNNEL": ("off", "off"),
+    "PROXY_PROTOCOL": ("v2", "v2"),
+    "PROXY_PROTOCOL_FROM": ("fd00::/8,10.0.0.7", (ip_network("fd00::/8"), ip_network("10.0.0.7/32"))),
+    "ADMIN": ("off", None),
+    "ADMIN_TOKEN": ("0123456789abcdef", "0123456789abcdef"),
+    "TUNNEL_KEY_FILE": ("/run/secrets/key", Path("/run/secrets/key")),
+    "TUNNEL_CERT_FILE": ("cert.pem", Path("cert.pem")),
+    "TUNNEL_PRIVATE_KEY_FILE": ("key.pem", Path("key.pem")),
+    "TUNNEL_CA_FILE": ("ca.pem", Path("ca.pem")),
+    "TUNNEL_PEERS": ("a.example", ("a.example",)),
+    "WORKERS": ("auto", 0),
+    "LOG_LEVEL": ("DEBUG", "debug"),
+    "LOG_FORMAT": ("json", "json"),
+    "ACCESS_LOG": ("off", False),
+}
+
+
+def test_every_setting_is_tried_here() -> None:
+    """No setting is without an example below."""
+    assert set(VALUES) == NAMES
+
+
+def test_defaults(configure: Configure) -> None:
+    """Without a variable each setting has the default that is documented."""
+    assert dict(configure(LINK).settings) == {
+        "routes": "", "links": LinkFilter(), "bind": ("",), "connect_timeout": 10.0, "idle_timeout": 0.0,
+        "half_close_timeout": 0.0, "max_lifetime": 0.0, "keepalive": 60.0, "max_connections": None, "allow": (),
+        "drain_delay": 0.0, "drain_timeout": 8.0, "tunnel": "off", "proxy_protocol": "off", "proxy_protocol_from": (),
+        "admin": Address("127.0.0.1", 9901), "admin_token": None, "tunnel_key_file": None, "tunnel_cert_file": None,
+        "tunnel_private_key_file": None, "tunnel_ca_file": None, "tunnel_peers": (), "workers": 1, "log_level": "info",
+        "log_format": "auto", "access_log": True,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(VALUES))
+def test_setting_by_value(configure: Configure, name: str) -> None:
+    """Each setting takes its value from its variable, without the white space around."""
+    text, value = VALUES[name]
+
+    assert getattr(configure(LINK | {f"AMBASSADOR_{name}": f" {text}\r\n"}).settings, name.lower()) == value
+
+
+@pytest.mark.parametrize("name", sorted(VALUES))
+def test_setting_by_file(configure: Configure, tmp_path: Path, name: str) -> None:
+    """Each setting can be read from a file, whose last line may end."""
+    text, value = VALUES[name]
+    file = tmp_path / "setting"
+    file.write_text(f"{text}\n")
+
+    assert getattr(configure(LINK | {f"AMBASSADOR_{name}_FILE": str(file)}).settings, name.lower()) == value
+
+
+@pytest.mark.parametrize("name", sorted(VALUES))
+def test_empty_setting_is_not_set(configure: Configure, name: str) -> None:
+    """An empty variable, as Compose makes one of what is not set, leaves the default."""
+    environ = LINK | {f"AMBASSADOR_{name}": "", f"AMBASSADOR_{name}_FILE": " "}
+
+    assert configure(environ) == configure(LINK)
+
+
+@pytest.mark.parametrize("name", sorted(NOT_YET))
+def test_setting_that_is_not_built_is_refused(name: str) -> None:
+    """A setting that does nothing yet is refused, by value and by file, never ignored."""
+    for variable in (f"AMBASSADOR_{name}", f"AMBASSADOR_{name}_FILE"):
+        with pytest.raises(ConfigurationError) as caught:
+            read(LINK | {variable: "0"})
+        assert str(caught.value).startswith(variable)
+        assert str(caught.value).endswith(": is not available yet; unset it")
+
+
+def test_names_not_yet_available_are_settings() -> None:
+    """What is refused as not available yet is in the table of settings."""
+    assert NOT_YET <= NAMES
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "line"),
+    [
+        ("CONNECT_TIMEOUT", "0", "cannot be off; write a duration like 250ms, 10s, 5m or 1h"),
+        ("IDLE_TIMEOUT", "soon", "is no duration; write a duration like 250ms, 10s, 5m or 1h; 0 is off"),
+        ("KEEPALIVE", "1ms", "is not what the kernel can do; write 1s to 32767s, or 0 for no keepalive"),
+        ("MAX_CONNECTIONS", "0", "is no number of connections; write a whole number from 1 to 999999999"),
+        ("WORKERS", "0", "is no number of processes; write a number from 1 to 1024, or auto for one a core"),
+        ("ALLOW", "10/8", "has '10/8', which is no network; write networks like 10.0.0.0/8 or fd00::/8"),
+        ("ADMIN", "9901", "has no address; write 127.0.0.1:9901, or *:9901 for every address, or off"),
+        ("LOG_LEVEL", "warn", "is not known; write debug, info, warning or error"),
+        ("TUNNEL", "on", "is not known; write off, source or target"),
+        ("LINKS", "a;b", "has 'a;b', which is no alias; write aliases like redis,web_*,!web_old, or off"),
+        (
+            "ROUTES",
+            "\udce9=a:1",
+            "has '\\udce9', which has no port to listen on; write PORT, ADDRESS:PORT or [v6]:PORT",
+        ),
+    ],
+)
+def test_wrong_setting(problems: Problems, name: str, value: str, line: str) -> None:
+    """A setting that cannot be used is one line: variable, value, what is wrong, what would be right."""
+    shown = value.replace("\udce9", "\\udce9")
+
+    assert problems(LINK | {f"AMBASSADOR_{name}": value}) == [f"AMBASSADOR_{name}={shown}: {line}"]
+
+
+def test_value_and_file_clash(problems: Problems) -> None:
+    """A setting that is given both ways is a problem, whether or not its file exists."""
+    assert problems(LINK | {"AMBASSADOR_ADMIN": "off", "AMBASSADOR_ADMIN_FILE": "/nowhere"}) == [
+        "AMBASSADOR_ADMIN_FILE=/nowhere: is set, and so is AMBASSADOR_ADMIN; unset one of them"
+    ]
+
+
+def test_file_that_cannot_be_read(problems: Problems, tmp_path: Path) -> None:
+    """A file that is missing, empty, huge, no file or no text is a problem that names its path."""
+    (tmp_path / "empty").write_text("\n")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    (tmp_path / "huge").write_bytes(bytes((1 << 20) + 1))
+    lines = {
+        "missing": "cannot be read: No such file or directory",
+        "empty": "is an empty file",
+        "binary": "is a file of something else than UTF-8 text",
+        "huge": "is a file of more than 1 MiB",
+        ".": "is no regular file",
+        "a" * 300: "cannot be read: File name too long",
+        "zero\0": "has a character that no path has",
+    }
+    for name, line in lines.items():
+        (problem,) = problems(LINK | {"AMBASSADOR_ADMIN_FILE": f"{tmp_path}/{name}"})
+        assert line in problem
+
+
+def test_device_is_not_read(problems: Problems) -> None:
+    """A path of a device, which has no end, is refused unread."""
+    (problem,) = problems(LINK | {"AMBASSADOR_ADMIN_FILE": "/dev/zero"})
+
+    assert "is no regular file" in problem
+
+
+def test_wrong_value_in_a_file_names_the_file(problems: Problems, tmp_path: Path) -> None:
+    """What is wrong in a file is told under the variable that names it."""
+    file = tmp_path / "admin"
+    file.write_text("9901")
+
+    (problem,) = problems(LINK | {"AMBASSADOR_ADMIN_FILE": str(file)})
+
+    assert problem.startswith(f"AMBASSADOR_ADMIN_FILE={file}: has no address")
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("ROUTE", "ROUTES"),
+        ("LINK", "LINKS"),
+        ("routes", "ROUTES"),
+        ("CONNECTION_TIMEOUT", "CONNECT_TIMEOUT"),
+        ("LOGLEVEL", "LOG_LEVEL"),
+        ("MAX_CONNECTION", "MAX_CONNECTIONS"),
+        ("TUNNEL_KEY", "TUNNEL_KEY_FILE"),
+        ("ADMIN_TOKN_FILE", "ADMIN_TOKEN_FILE"),
+    ],
+)
+def test_unknown_name_suggests_the_nearest(problems: Problems, name: str, nearest: str) -> None:
+    """A misspelt setting is a problem that says which one may be meant."""
+    (problem,) = problems(LINK | {f"AMBASSADOR_{name}": "x"})
+
+    assert problem.startswith(f"AMBASSADOR_{name}=")
+    assert problem.endswith(f": is no setting; the nearest is AMBASSADOR_{nearest}")
+
+
+@pytest.mark.parametrize("name", ["", "X" * 100_000, "A\nB", "\ud800"])
+def test_strange_unknown_name(problems: Problems, name: str) -> None:
+    """A name that nothing is near to, or that is no text, is a problem of one line as well."""
+    (problem,) = problems(LINK | {f"AMBASSADOR_{name}": ""})
+
+    assert "is no setting" in problem
+    assert problem.isprintable()
+    assert len(problem) < 300
+
+
+def test_what_docker_makes_of_the_alias_ambassador_is_no_setting(configure: Configure) -> None:
+    """A container linked as ambassador is a link as any other, and none of its variables is a setting."""
+    configuration = configure(
+        {
+            "AMBASSADOR_PORT": "tcp://172.17.0.2:6379",
+            "AMBASSADOR_PORT_6379_TCP": "tcp://172.17.0.2:6379",
+            "AMBASSADOR_PORT_6379_TCP_ADDR": "172.17.0.2",
+            "AMBASSADOR_NAME": "/web/ambassador",
+            "AMBASSADOR_ENV_AMBASSADOR_ADMIN": "off",
+            "AMBASSADOR_ENV_REDIS_PORT_6379_TCP": "tcp://10.0.0.7:6379",
+            "AMBASSADOR_SERVICE_HOST": "10.0.0.1",
+            "AMBASSADOR_SERVICE_PORT_REDIS": "6379",
+        }
+    )
+
+    assert [route.name for route in configuration.routes] == ["ambassador:6379"]
+    assert configuration.routes[0].endpoints[0].hosts_alias == "ambassador"
+
+
+@pytest.mark.parametrize("protocol", ["TCP", "UDP"])
+def test_what_docker_makes_of_an_alias_like_ambassador_redis_is_no_setting(configure: Configure, protocol: str) -> None:
+    """The variables of an alias that begins with ambassador are no settings where there is a link of that alias."""
+    configuration = configure(
+        LINK
+        | {
+            "AMBASSADOR_REDIS_PORT": "tcp://172.17.0.2:6379",
+            f"AMBASSADOR_REDIS_PORT_6379_{protocol}": f"{protocol.lower()}://172.17.0.2:6379",
+            f"AMBASSADOR_REDIS_PORT_6379_{protocol}_PROTO": protocol.lower(),
+            "AMBASSADOR_REDIS_NAME": "/web/ambassador-redis",
+            "AMBASSADOR_REDIS_ENV_HOME": "/",
+            "AMBASSADOR_REDIS_SERVICE_HOST": "10.0.0.1",
+        }
+    )
+
+    names = {"TCP": ["a:80", "ambassador_redis:6379"], "UDP": ["a:80"]}
+    assert [route.name for route in configuration.routes] == names[protocol]
+
+
+def test_alias_without_a_link_variable_is_a_misspelt_setting(problems: Problems) -> None:
+    """AMBASSADOR_REDIS_NAME alone is no sign of a link."""
+    assert len(problems(LINK | {"AMBASSADOR_REDIS_NAME": "/web/ambassador-redis"})) == 1
+
+
+def test_name_in_the_table_is_always_the_setting(configure: Configure) -> None:
+    """An alias that makes a setting's name of its variables does not take the setting away."""
+    configuration = configure(
+        {"AMBASSADOR_ADMIN_PORT_80_TCP": "tcp://a:1", "AMBASSADOR_ADMIN_TOKEN": "0123456789abcdef"}
+    )
+
+    assert configuration.settings.admin_token is not None
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("AMBASSADOR_ADMIN_TOKEN", "hunter2"),
+        ("AMBASSADOR_ADMIN_TOKEN_FILE", "hunter2"),
+        ("AMBASSADOR_TUNNEL_KEY", "hunter2"),
+        ("AMBASSADOR_TUNNEL_KEY_FILE_FILE", "hunter2"),
+        ("AMBASSADOR_PASSWORD", "hunter2"),
+        ("AMBASSADOR_ROUTES", "80=user:hunter2@b:1"),
+    ],
+)
+def test_secrets_are_masked(problems: Problems, variable: str, value: str) -> None:
+    """What may be a secret is in no line, even where the user put it into the wrong variable."""
+    (problem,) = problems(LINK | {variable: value})
+
+    assert "hunter2" not in problem
+    assert problem.startswith(f"{variable}=***")
+
+
+def test_token_is_in_no_text_of_the_settings(configure: Configure) -> None:
+    """The settings can be logged without giving the token away."""
+    settings = configure(LINK | {"AMBASSADOR_ADMIN_TOKEN": "0123456789abcdef"}).settings
+
+    assert "0123456789" not in repr(settings)
+    assert "0123456789" not in str(settings)
+
+
+def test_token_by_value_is_warned_about(configure: Configure, tmp_path: Path) -> None:
+    """A token by value is handed on by links, one in a file is not."""
+    (warning,) = configure(LINK | {"AMBASSADOR_ADMIN_TOKEN": "0123456789abcdef"}).warnings
+    file = tmp_path / "token"
+    file.write_text("0123456789abcdef")
+
+    assert warning.endswith("use AMBASSADOR_ADMIN_TOKEN_FILE")
+    assert not configure(LINK | {"AMBASSADOR_ADMIN_TOKEN_FILE": str(file)}).warnings
+
+
+def test_name_without_a_link_is_warned_about(configure: Configure) -> None:
+    """A name in AMBASSADOR_LINKS for which there is no link is told of."""
+    assert configure(LINK | {"AMBASSADOR_LINKS": "a,zoo"}).warnings == (
+        "AMBASSADOR_LINKS names zoo, for which there is no link",
+    )
+
+
+def test_settings_can_be_made_without_texts() -> None:
+    """Code and tests give values, and what is neither a value nor a text of one is refused."""
+    assert Settings(connect_timeout=3.0, admin=None, bind=("127.0.0.1",)).connect_timeout == 3.0
+    with pytest.raises(ValueError, match="number"):
+        Settings.model_validate({"connect_timeout": None})
+    with pytest.raises(ValueError, match="forbidden"):
+        Settings.model_validate({"nonsense": 1})

@@ -1,0 +1,222 @@
+"""The values of settings, each from its text."""
+
+from __future__ import annotations
+
+import contextlib
+from ipaddress import ip_network
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ambassador.address import Address
+from ambassador.config import values
+from ambassador.config.problems import Invalid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("250ms", 0.25), ("10s", 10), ("5m", 300), ("1h", 3600), ("10", 10), ("0", 0), ("0ms", 0), ("1.5s", 1.5),
+        ("0.5", 0.5), ("10S", 10), ("010", 10),
+    ],
+)  # fmt: skip
+def test_duration(text: str, seconds: float) -> None:
+    """A duration has one of four units, or none, which means seconds."""
+    assert values.parse_duration(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "-1", "s", "10 s", "1h30m", "1d", "1e3", ".5", "5.", "off", "inf", "nan", "٣s", "1_0", "9" * 5000]
+)
+def test_duration_refused(text: str) -> None:
+    """What is no duration is refused with examples of one."""
+    with pytest.raises(Invalid, match="250ms, 10s, 5m or 1h"):
+        values.parse_duration(text)
+
+
+def test_positive_duration() -> None:
+    """A duration that cannot be off refuses 0 in every unit."""
+    assert values.positive_duration("1ms") == 0.001
+    for text in ("0", "0s", "0.0"):
+        with pytest.raises(Invalid, match="cannot be off"):
+            values.positive_duration(text)
+
+
+def test_keepalive() -> None:
+    """Keepalive is off or within what the kernel takes."""
+    assert [values.keepalive(text) for text in ("0", "1", "60s", "32767")] == [0, 1, 60, 32767]
+    for text in ("500ms", "32768", "24h"):
+        with pytest.raises(Invalid, match="1s to 32767s"):
+            values.keepalive(text)
+
+
+def test_choice() -> None:
+    """A choice does not mind capitals, and a refusal names all options."""
+    read = values.choice("auto", "json", "console")
+
+    assert read("JSON") == "json"
+    with pytest.raises(Invalid, match="write auto, json or console"):
+        read("xml")
+
+
+def test_on_off() -> None:
+    """A switch is on or off."""
+    assert values.on_off("on") is True
+    assert values.on_off("Off") is False
+    with pytest.raises(Invalid, match="write on or off"):
+        values.on_off("true")
+
+
+def test_connections() -> None:
+    """A number of connections is at least one."""
+    assert values.connections("1") == 1
+    assert values.connections("0100") == 100
+    for text in ("0", "-1", "1.0", "1e3", "", "٣", "9" * 5000):
+        with pytest.raises(Invalid):
+            values.connections(text)
+
+
+def test_workers() -> None:
+    """A number of processes is at least one; auto is one a core."""
+    assert [values.workers(text) for text in ("1", "8", "auto", "AUTO", "1024")] == [1, 8, 0, 0, 1024]
+    for text in ("0", "-1", "1025", "two", "9" * 5000):
+        with pytest.raises(Invalid, match="or auto"):
+            values.workers(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "hosts"),
+    [
+        ("*", ("",)),
+        ("0.0.0.0", ("0.0.0.0",)),
+        ("::", ("",)),
+        ("0.0.0.0,::", ("",)),
+        ("127.0.0.1, [::1]", ("127.0.0.1", "::1")),
+        ("127.0.0.1,0.0.0.0", ("0.0.0.0",)),
+        ("::ffff:127.0.0.1", ("127.0.0.1",)),
+        ("10.0.0.1,10.0.0.1", ("10.0.0.1",)),
+    ],
+)
+def test_bind_hosts(text: str, hosts: tuple[str, ...]) -> None:
+    """Listen addresses that could not be bound beside each other come down to those that can."""
+    assert values.bind_hosts(text) == hosts
+
+
+@pytest.mark.parametrize("text", ["10.0.0.1,", "eth0", "10.0.0.1:80", "10.0.0.0/8", "localhost"])
+def test_bind_hosts_refused(text: str) -> None:
+    """A port, a network, a name or an interface is no listen address."""
+    with pytest.raises(Invalid):
+        values.bind_hosts(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:9901", Address("127.0.0.1", 9901)),
+        ("[::1]:9901", Address("::1", 9901)),
+        (":9901", Address("", 9901)),
+        ("*:9901", Address("", 9901)),
+        ("OFF", None),
+    ],
+)
+def test_admin_address(text: str, address: Address | None) -> None:
+    """The admin address has a port, and may be off."""
+    assert values.admin_address(text) == address
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("9901", "write 127.0.0.1:9901, or"),
+        ("127.0.0.1", "ADDRESS:PORT"),
+        ("localhost:9901", "write 127.0.0.1"),
+        ("127.0.0.1:0", "from 1 to 65535"),
+        ("none", "ADDRESS:PORT"),
+    ],
+)
+def test_admin_address_refused(text: str, right: str) -> None:
+    """A bare port is refused, for it may be meant for this machine alone or for all."""
+    with pytest.raises(Invalid, match=right):
+        values.admin_address(text)
+
+
+def test_admin_token() -> None:
+    """A token is long enough, can stand in a header, and is in no message."""
+    assert values.admin_token("0123456789abcdef") == "0123456789abcdef"
+    for text in ("0123456789abcde", "0123456789 abcdef", "0123456789abcdefß"):
+        with pytest.raises(Invalid) as caught:
+            values.admin_token(text)
+        assert "01234" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "networks"),
+    [
+        ("10.0.0.0/8", ["10.0.0.0/8"]),
+        ("10.0.0.7, fd00::/8", ["10.0.0.7/32", "fd00::/8"]),
+        ("0.0.0.0/0,::/0", ["0.0.0.0/0", "::/0"]),
+        ("::ffff:10.0.0.0/104", ["10.0.0.0/8"]),
+        ("::ffff:10.0.0.7", ["10.0.0.7/32"]),
+        ("::ffff:0:0/96", ["0.0.0.0/0"]),
+    ],
+)
+def test_networks(text: str, networks: list[str]) -> None:
+    """Networks are CIDRs or single addresses, and IPv4-mapped ones count as IPv4."""
+    assert values.networks(text) == tuple(map(ip_network, networks))
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("10.0.0.7/8", "write 10.0.0.0/8 for all of it, or 10.0.0.7 alone"),
+        ("10.0.0.0/33", "write networks like"),
+        ("10.0.0.0/255.0.0.0", "write networks like"),
+        ("10.0.0.0/-1", "write networks like"),
+        ("10.0.0/8", "write networks like"),
+        ("fe80::%eth0/64", "write networks like"),
+        ("redis", "write networks like"),
+        ("10.0.0.0/8,", "write a list like"),
+        ("10.0.0.0/8 fd00::/8", "write networks like"),
+    ],
+)
+def test_networks_refused(text: str, right: str) -> None:
+    """A list that lets in others than meant is refused rather than guessed at."""
+    with pytest.raises(Invalid, match=right):
+        values.networks(text)
+
+
+def test_peers() -> None:
+    """Peers are DNS or URI names; an address is no name in a certificate that we look for."""
+    assert values.peers("a.example, spiffe://example/b") == ("a.example", "spiffe://example/b")
+    for text in ("10.0.0.1", "a b", "a,", "*.example", "fd00::1"):
+        with pytest.raises(Invalid):
+            values.peers(text)
+
+
+def test_path() -> None:
+    """A path is taken as it is, but no system takes one with a zero byte."""
+    assert values.path("/run/secrets/key") == Path("/run/secrets/key")
+    for text in ("/run\0", "/run\ud800"):
+        with pytest.raises(Invalid):
+            values.path(text)
+
+
+READERS = [
+    values.parse_duration, values.positive_duration, values.keepalive, values.choice("a", "b"), values.on_off,
+    values.connections, values.workers, values.bind_hosts, values.admin_address, values.admin_token, values.networks,
+    values.peers,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("read", READERS)
+@pytest.mark.parametrize(
+    "text", ["\0", "\ud800", "\n", "," * 1000, "9" * 100_000, "1." * 50_000, "::" * 50_000, "[", "%"]
+)
+def test_nothing_but_invalid_comes_out(read: Callable[[str], object], text: str) -> None:
+    """No text makes a reader of values fail in any other way than by saying that it is invalid."""
+    with contextlib.suppress(Invalid):
+        read(text)
