@@ -1,0 +1,76 @@
+"""Ask an ambassador's admin server, and read what it answers."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tests.support.deadline import PATIENCE, eventually
+from tests.support.net import LOCAL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.support.process import Ambassador
+
+_SAMPLE = re.compile(r"^(?P<name>\w+)(?:\{(?P<labels>.*)\})? (?P<value>\S+)$")
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+
+Metrics = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+class Answer(NamedTuple):
+    """A whole answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: str
+
+
+class Admin:
+    """The admin address of an ambassador, which is *port* of *host*."""
+
+    def __init__(self, ambassador: Ambassador, port: int, host: str = LOCAL) -> None:
+        self.ambassador = ambassador
+        self.port = port
+        self.host = host
+
+    def ask(self, path: str, method: str = "GET", headers: Mapping[str, str] | None = None) -> Answer:
+        """Send a request, on a connection of its own, and return the answer."""
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE)
+        try:
+            connection.request(method, path, headers=dict(headers or {}))
+            response = connection.getresponse()
+            return Answer(response.status, dict(response.getheaders()), response.read().decode())
+        finally:
+            connection.close()
+
+    def json(self, path: str) -> Any:
+        """Return the answer to a GET, which has to be JSON."""
+        answer = self.ask(path)
+        assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json; charset=utf-8")
+        return json.loads(answer.body)
+
+    def route(self, number: int = 0) -> dict[str, Any]:
+        """Return what `/status` says of a route."""
+        found: dict[str, Any] = self.json("/status")["routes"][number]
+        return found
+
+    def ended(self, end: str, count: int = 1, number: int = 0) -> None:
+        """Wait until *count* connections of a route have come to this end."""
+        eventually(lambda: self.route(number)["ends"][end] == count, f"{count} of {end}: {self.route(number)['ends']}")
+
+    def metrics(self) -> Metrics:
+        """Scrape, and return every sample by its name and labels."""
+        found: Metrics = {}
+        for line in self.ask("/metrics").body.splitlines():
+            match = _SAMPLE.match(line)
+            if match is not None:
+                found[match["name"], frozenset(_LABEL.findall(match["labels"] or ""))] = float(match["value"])
+        return found
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Scrape one sample."""
+        return self.metrics()[name, frozenset(labels.items())]

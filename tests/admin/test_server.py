@@ -1,0 +1,386 @@
+"""The admin server over real sockets: what it answers, how much it holds, and whom it keeps out."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.deadline import PATIENCE, eventually
+from tests.support.net import LOCAL, connect, exactly, final_error, free_port, read_to_end
+from tests.support.servers import echo, hold
+
+if TYPE_CHECKING:
+    from tests.admin.client import Admin
+    from tests.admin.conftest import Watch
+    from tests.conftest import Serve
+
+TOKEN = "correct-horse-battery"  # noqa: S105 - one that nobody uses
+
+
+def test_live_and_ready_are_told_in_words(watch: Watch, loop_name: str) -> None:
+    """A serving ambassador is live and ready, and says so in one word each."""
+    admin = watch(free_port(), loop=loop_name)
+
+    assert admin.ask("/livez")[::2] == (200, "live\n")
+    assert admin.ask("/readyz")[::2] == (200, "ready\n")
+
+
+def test_readiness_looks_at_upstreams_only_when_asked(watch: Watch, serve: Serve) -> None:
+    """A dead upstream makes `?upstreams` say 503 once a dial has shown it, and 200 again once a dial gets through."""
+    server = serve(echo, listening=False)
+    admin = watch(server.port, settings={"CONNECT_TIMEOUT": "200ms"})
+    assert admin.ask("/readyz?upstreams").status == 200  # never dialled
+
+    with admin.ambassador.connect() as client:
+        assert final_error(client) is ConnectionResetError
+    answer = admin.ask("/readyz?upstreams")
+    assert (answer.status, answer.body) == (503, f"not ready: upstream down: up:{admin.ambassador.port}\n")
+    assert admin.ask("/readyz").status == 200
+
+    server.start()
+    with admin.ambassador.connect() as client:
+        client.sendall(b"x")
+        assert exactly(client, 1) == b"x"
+    assert admin.ask("/readyz?upstreams").status == 200
+
+
+def test_a_live_endpoint_keeps_its_upstream_up(watch: Watch, serve: Serve) -> None:
+    """A route with a dead endpoint before a live one gets through, and so is ready."""
+    server = serve(echo)
+    admin = watch(f"tcp://{LOCAL}:{free_port()},tcp://{LOCAL}:{server.port}")
+    with admin.ambassador.connect() as client:
+        client.sendall(b"x")
+        assert exactly(client, 1) == b"x"
+
+    assert [endpoint["up"] for endpoint in admin.route()["endpoints"]] == [False, True]
+    assert admin.ask("/readyz?upstreams").status == 200
+
+
+def test_status_counts_the_bytes_of_live_connections(watch: Watch, serve: Serve, loop_name: str) -> None:
+    """`/status` and `/connections` show what a connection has moved so far, to the byte, while it lives."""
+    admin = watch(serve(echo).port, loop=loop_name)
+    with admin.ambassador.connect() as client:
+        client.sendall(b"x" * 100_000)
+        exactly(client, 100_000)
+
+        route = admin.route()
+        assert (route["active"], route["bytes_up"], route["bytes_down"]) == (1, 100_000, 100_000)
+        found = admin.json("/connections")
+        assert found["total"] == 1
+        (entry,) = found["connections"]
+        assert entry.pop("seconds") > 0
+        assert entry == {
+            "id": 1,
+            "route": f"up:{admin.ambassador.port}",
+            "client": f"{LOCAL}:{client.getsockname()[1]}",
+            "upstream": route["endpoints"][0]["name"],
+            "bytes_up": 100_000,
+            "bytes_down": 100_000,
+            "state": "relaying",
+        }
+
+
+def test_states_of_connections_are_told(watch: Watch, serve: Serve) -> None:
+    """A connection is shown as dialling, then as relaying, then as half-closed."""
+    server = serve(listening=False)
+    admin = watch(server.port)
+
+    def state() -> str:
+        return str(admin.json("/connections")["connections"][0]["state"])
+
+    with admin.ambassador.connect() as client:
+        eventually(lambda: admin.json("/connections")["total"])
+        assert state() == "dialling"
+        server.start()
+        eventually(lambda: state() == "relaying")
+        client.shutdown(socket.SHUT_WR)
+        eventually(lambda: state() == "half-closed")
+
+
+def test_connections_can_be_limited_and_filtered(watch: Watch, serve: Serve) -> None:
+    """`?limit=` shortens the list but not the count, `?route=` shows one route only, and nonsense is refused."""
+    server = serve(hold)
+    admin = watch(server.port, server.port)
+    clients = [admin.ambassador.connect(number) for number in (0, 0, 0, 1)]
+    eventually(lambda: admin.json("/connections")["total"] == 4)
+
+    limited = admin.json("/connections?limit=2")
+    assert (limited["total"], [entry["id"] for entry in limited["connections"]]) == (4, [1, 2])
+    assert admin.json("/connections?limit=0")["connections"] == []
+    assert admin.json(f"/connections?route=up:{admin.ambassador.ports[1]}")["total"] == 1
+    for nonsense in ("x", "-1", "", "9" * 30):
+        assert admin.ask(f"/connections?limit={nonsense}").status == 400
+    for client in clients:
+        client.close()
+
+
+def test_a_connection_is_reset_by_its_number(watch: Watch, serve: Serve) -> None:
+    """DELETE resets both ends of one connection, counts it as killed, and leaves the others alone."""
+    server = serve(echo)
+    admin = watch(server.port)
+    first, second = admin.ambassador.connect(), admin.ambassador.connect()
+    for client in (first, second):
+        client.sendall(b"x")
+        exactly(client, 1)
+
+    assert admin.ask("/connections/1", "DELETE").status == 200
+    assert final_error(first) is ConnectionResetError
+    second.sendall(b"y")
+    assert exactly(second, 1) == b"y"
+    assert admin.ask("/connections/1", "DELETE").status == 404
+    assert admin.ask("/connections/nonsense", "DELETE").status == 404
+    assert admin.route()["ends"]["killed"] == 1
+    assert admin.ambassador.closed()[0]["end"] == "killed"
+    first.close()
+    second.close()
+
+
+def test_what_is_not_there_is_404_and_what_is_wrong_405(watch: Watch) -> None:
+    """Unknown paths and wrong methods get the status that HTTP has for them."""
+    admin = watch(free_port())
+
+    assert admin.ask("/nothing").status == 404
+    assert admin.ask("/drain").status == 405
+    answer = admin.ask("/status", "POST")
+    assert (answer.status, answer.headers["Allow"]) == (405, "GET,HEAD")
+
+
+def test_the_token_is_asked_of_those_from_elsewhere(watch: Watch) -> None:
+    """A client that is not on a loopback address changes something only with the token; reading needs none."""
+    outside = _address_of_this_machine()
+    admin = watch(free_port(), settings={"ADMIN_TOKEN": TOKEN}, host="0.0.0.0")
+    admin.host = outside
+
+    assert admin.ask("/status", headers={"Host": "ambassador:9901"}).status == 200
+    answer = admin.ask("/drain", "POST")
+    assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+    assert admin.ask("/connections/1", "DELETE", {"Authorization": "Bearer wrong"}).status == 401
+    assert admin.ask("/connections/1", "DELETE", {"Authorization": f"Bearer {TOKEN}"}).status == 404
+
+
+def test_web_pages_get_nothing_over_the_wire(watch: Watch) -> None:
+    """Over real HTTP, too, a foreign origin drains nothing and a rebound name reads nothing."""
+    admin = watch(free_port())
+
+    assert admin.ask("/drain", "POST", {"Origin": "http://evil.example"}).status == 403
+    assert admin.ask("/drain", "POST", {"Sec-Fetch-Site": "cross-site"}).status == 403
+    assert admin.ask("/status", headers={"Host": "evil.example"}).status == 403
+    assert admin.ask("/readyz").status == 200
+
+
+def test_slow_heads_never_keep_a_health_check_out(watch: Watch) -> None:
+    """With every admin connection held by heads that never end, and more coming, others are answered all the same."""
+    admin = watch(free_port())
+    held = [connect(admin.port) for _ in range(80)]
+    for sock in held:
+        sock.sendall(b"GET /livez HTTP/1.1\r\nX-Slow: ")
+
+    for _ in range(10):
+        assert admin.ask("/readyz").status == 200
+    fds = len(os.listdir(f"/proc/{admin.ambassador.pid}/fd"))
+    assert fds < 64 + 40  # 80 are not held: the first were sent away
+    assert final_error(held[0]) in {ConnectionResetError, None}
+    for sock in held:
+        sock.close()
+
+
+def test_a_slow_head_is_given_ten_seconds(watch: Watch) -> None:
+    """A head that comes byte by byte is cut off, whether or not bytes still come."""
+    admin = watch(free_port())
+    with connect(admin.port) as sock:
+        sock.sendall(b"GET /livez HTTP/1.1\r\n")
+        started = time.monotonic()
+        sock.settimeout(0.5)
+        while time.monotonic() - started < PATIENCE:
+            try:
+                sock.sendall(b"X: y\r\n")
+                if sock.recv(1) == b"":
+                    break
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                break
+        else:
+            raise AssertionError("still open")
+        assert time.monotonic() - started > 5
+
+
+def test_hostile_requests_touch_no_relay(watch: Watch, serve: Serve) -> None:
+    """Garbage, endless heads and endless bodies cost the sender its connection, and no relay anything."""
+    admin = watch(serve(echo).port)
+    with admin.ambassador.connect() as client:
+        for garbage in (
+            b"\x16\x03\x01\x02\x00\x01\x00" * 50,
+            b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: " + b"x" * 100_000 + b"\r\n\r\n",
+            b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            b"POST /drain HTTP/1.1\r\nHost: evil\r\nContent-Length: 99999999999\r\n\r\n" + b"x" * 100_000,
+            b"GET / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nZZZ\r\n",
+        ):
+            with connect(admin.port) as sock:
+                try:
+                    sock.sendall(garbage)
+                    sock.shutdown(socket.SHUT_WR)
+                    read_to_end(sock)
+                except ConnectionError:
+                    pass
+            client.sendall(b"ping")
+            assert exactly(client, 4) == b"ping"
+    assert admin.ask("/readyz").status == 200
+    assert not admin.ambassador.lines  # nothing but events on standard error
+
+
+def test_a_reader_that_stalls_holds_little(watch: Watch, serve: Serve) -> None:
+    """Clients that ask for thousands of connections and read nothing make the process hold no answers for them."""
+    server = serve(hold)
+    admin = watch(server.port, settings={"ACCESS_LOG": "off"})
+    clients = [admin.ambassador.connect() for _ in range(400)]
+    eventually(lambda: admin.json("/connections")["total"] == 400)
+    before = admin.ambassador.memory()
+    stalled = [_small_reader(admin) for _ in range(50)]
+    for sock in stalled:
+        sock.sendall(b"GET /connections HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20)
+
+    assert admin.ask("/readyz").status == 200
+    grown = admin.ambassador.memory() - before
+    assert grown < 50 * 512 * 1024, grown  # the answers would be 60 MB
+    for sock in (*clients, *stalled):
+        sock.close()
+
+
+def test_admin_answers_while_relays_are_saturated(watch: Watch, serve: Serve, loop_name: str) -> None:
+    """With bulk streams running as fast as they can, every request is still answered."""
+    admin = watch(serve(echo).port, loop=loop_name)
+    stop = threading.Event()
+
+    def flood(sock: socket.socket) -> None:
+        with sock:
+            while not stop.is_set():
+                sock.sendall(b"x" * 65536)
+                exactly(sock, 65536)
+
+    threads = [threading.Thread(target=flood, args=(admin.ambassador.connect(),)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        eventually(lambda: admin.route()["bytes_up"] > 10_000_000)
+        for path in ("/livez", "/readyz", "/metrics", "/status", "/connections", "/"):
+            assert admin.ask(path).status == 200
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(PATIENCE)
+
+
+def test_admin_answers_when_descriptors_run_out(watch: Watch, serve: Serve) -> None:
+    """With more clients than the open-files limit allows, accepting pauses, is counted and told; admin answers."""
+    server = serve(hold)
+    admin = watch(server.port, files=128)
+    limit = admin.json("/status")["limit"]
+    clients = [admin.ambassador.connect() for _ in range(limit + 20)]
+    eventually(lambda: admin.route()["accept_paused"])
+
+    assert admin.route()["active"] == limit
+    assert admin.metric("ambassador_accept_paused_total", route=f"up:{admin.ambassador.port}") >= 1
+    assert admin.ask("/readyz").status == 200
+    admin.ambassador.wait_for("accept.paused", reason="max_connections")
+    for client in clients:
+        client.close()
+    admin.ended("closed", limit + 20)
+
+
+def test_a_drain_by_request_is_a_drain(watch: Watch, serve: Serve, loop_name: str) -> None:
+    """POST /drain turns readiness at once, then closes the listener, lets relays end, and the exit code is 0."""
+    admin = watch(serve(echo).port, settings={"DRAIN_DELAY": "500ms", "DRAIN_TIMEOUT": "20s"}, loop=loop_name)
+    client = admin.ambassador.connect()
+    client.sendall(b"x")
+    exactly(client, 1)
+
+    assert admin.ask("/drain", "POST").status == 202
+    assert admin.ask("/readyz")[::2] == (503, "not ready: draining\n")
+    assert admin.metric("ambassador_ready") == 0
+    with admin.ambassador.connect() as late:  # the delay: not ready, but still accepting
+        late.sendall(b"y")
+        assert exactly(late, 1) == b"y"
+    eventually(lambda: _refused(admin.ambassador.port))
+    assert admin.ask("/drain", "POST").status == 202  # unlike a second signal, it cuts nothing
+    assert admin.json("/status")["state"] == "draining"
+    client.sendall(b"z")
+    assert exactly(client, 1) == b"z"
+    client.close()
+    assert admin.ambassador.exit_code() == 0
+
+
+def test_drain_under_load_cuts_nobody(watch: Watch, serve: Serve) -> None:
+    """While clients come and go, a signal turns readiness, closes the listener, and lets every exchange end: exit 0."""
+    admin = watch(serve(echo).port, settings={"DRAIN_TIMEOUT": "20s"})
+    broken: list[Exception] = []
+    refused = threading.Event()
+
+    def keep_coming() -> None:
+        while True:
+            try:
+                client = admin.ambassador.connect()
+            except ConnectionError:
+                refused.set()
+                return
+            try:
+                with client:
+                    client.sendall(b"x" * 20_000)
+                    client.shutdown(socket.SHUT_WR)
+                    assert len(read_to_end(client)) == 20_000
+            except Exception as error:  # noqa: BLE001 - told to the test
+                broken.append(error)
+
+    threads = [threading.Thread(target=keep_coming) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: sum(admin.route()["ends"].values()) > 100)
+    admin.ambassador.signal(signal.SIGTERM)
+    assert admin.ambassador.exit_code() == 0
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert refused.is_set()
+    assert broken == []
+
+
+def test_keep_alive_serves_many_requests(watch: Watch) -> None:
+    """One connection may ask again and again."""
+    admin = watch(free_port())
+    connection = http.client.HTTPConnection(LOCAL, admin.port, timeout=PATIENCE)
+    for _ in range(20):
+        connection.request("GET", "/status")
+        assert json.loads(connection.getresponse().read())["state"] == "serving"
+    connection.close()
+
+
+def _small_reader(admin: Admin) -> socket.socket:
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.connect((LOCAL, admin.port))
+    return sock
+
+
+def _refused(port: int) -> bool:
+    try:
+        connect(port).close()
+    except ConnectionError:
+        return True
+    return False
+
+
+def _address_of_this_machine() -> str:
+    """Return an address of this machine that is not a loopback one; connecting a datagram socket sends nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.connect(("192.0.2.1", 9))
+        except OSError:
+            pytest.skip("this machine has no address but loopback ones")
+        return str(sock.getsockname()[0])
