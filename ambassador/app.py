@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import importlib
 import os
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ambassador import log
+from ambassador.admin.overview import LocalOverview
 from ambassador.listener import bind
 from ambassador.server import Process
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
+    from ambassador.admin.overview import Overview
     from ambassador.config.configuration import Configuration
     from ambassador.log import Output
 
@@ -37,6 +40,12 @@ def run(configuration: Configuration) -> int:
     output = log.configure(level=settings.log_level, json_lines=as_json)
     for warning in configuration.warnings:
         _log.warning("configuration.warning", message=warning)
+    workers = settings.workers or len(os.sched_getaffinity(0))
+    if workers > 1:
+        from ambassador.workers import supervisor
+
+        serve_admin = functools.partial(_serve_admin, settings.admin_token)
+        return supervisor.run(configuration, output, size=workers, loop_factory=loop_factory(), serve_admin=serve_admin)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(_serve(configuration, output))
 
@@ -60,7 +69,7 @@ async def _serve(configuration: Configuration, output: Output) -> int:
         process.bind()
         if configuration.settings.admin is not None:
             sock = bind(configuration.settings.admin, keepalive=0)
-            admin = loop.create_task(_serve_admin(process, sock), name="admin")
+            admin = loop.create_task(_load_and_serve_admin(process, sock), name="admin")
         # What was made until now lives as long as the process: the garbage collector need not look at it again.
         gc.freeze()
         return await process.serve()
@@ -72,22 +81,25 @@ async def _serve(configuration: Configuration, output: Output) -> int:
         output.attach(None)
 
 
-async def _serve_admin(process: Process, sock: socket.socket) -> None:
-    """Serve the admin address until cancelled. Owns *sock*.
+async def _load_and_serve_admin(process: Process, sock: socket.socket) -> None:
+    """Serve the admin address of a single process until cancelled. Owns *sock*.
 
     aiohttp takes a tenth of a second to import, which a thread does while the routes are served already; whoever asks
     in the meantime waits in the accept queue.
     """
     try:
         await asyncio.get_running_loop().run_in_executor(None, importlib.import_module, "ambassador.admin.server")
-        from ambassador.admin import overview, server
+        await _serve_admin(process.settings.admin_token, LocalOverview(process), sock, process.limits.admin)
+    finally:
+        sock.close()
 
-        runner = await server.start(
-            overview.LocalOverview(process),
-            sock,
-            token=process.settings.admin_token,
-            limit=process.limits.admin,
-        )
+
+async def _serve_admin(token: str | None, overview: Overview, sock: socket.socket, limit: int) -> None:
+    """Serve the admin address until cancelled. Owns *sock*."""
+    try:
+        from ambassador.admin import server
+
+        runner = await server.start(overview, sock, token=token, limit=limit)
         try:
             await asyncio.Event().wait()
         finally:

@@ -1,0 +1,242 @@
+"""The workers as their parent knows them: who lives, who is to be born, what they counted, and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections import deque
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ambassador import report
+from ambassador.server import State, log_ready
+from ambassador.workers.member import Member
+from ambassador.workers.worker import CANNOT_SERVE, Place
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Coroutine, Sequence
+
+    from ambassador.config.configuration import Configuration
+    from ambassador.report import Report
+    from ambassador.workers.channel import Message
+
+log = structlog.get_logger()
+
+# Who dies again and again is succeeded ever more slowly; who has lived for a while has earned a quick successor.
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 10.0
+_LONG_LIFE = 10.0
+# A worker that should have ended by itself gets this long before it is killed.
+_GRACE = 2.0
+# More connections than a worker can accept between its last report and its death.
+_UNREPORTED = 100_000
+
+
+class Fleet:
+    """Keep *size* workers alive until told to stop. Owns the channels to them and the listening sockets.
+
+    It does not fork: that is done where no event loop runs, by whoever calls `next_birth` and `adopt`.
+
+    Attributes:
+        members: the workers that live, by their index.
+        exit_code: of the whole ambassador.
+        ready: done when all workers serve for the first time.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        sockets: Sequence[Sequence[socket.socket]],
+        size: int,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.configuration = configuration
+        self.sockets = sockets
+        self.size = size
+        self.loop = loop
+        self.state = State.STARTING
+        self.started = loop.time()
+        self.members: dict[int, Member] = {}
+        self.exit_code = 0
+        self.ready: asyncio.Future[None] = loop.create_future()
+        self._due = deque(range(size))
+        self._changed = asyncio.Event()
+        self._deaths = [0] * size
+        self._firsts = [1] * size
+        self._past: Report | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def next_birth(self) -> Place | None:
+        """Return who is to be forked next, as soon as that is so; None when the last worker is gone for good."""
+        while True:
+            if self.state is State.DRAINING:
+                if not self.members:
+                    return None
+            elif self._due:
+                index = self._due.popleft()
+                return Place(index, self.size, self._firsts[index])
+            self._changed.clear()
+            await self._changed.wait()
+
+    def adopt(self, place: Place, pid: int, channel: socket.socket) -> None:
+        """Take charge of a worker that was forked."""
+        member = self.members[place.index] = Member(place, pid, channel, self.loop)
+        log.info("worker.started", worker=place.index, pid=pid)
+        self._hold(self._attend(member), f"worker {place.index} {pid}")
+        if self.state is State.DRAINING:
+            member.channel.send({"do": "drain", "reason": "late"})
+
+    def stillborn(self, place: Place, error: OSError) -> None:
+        """Take note that there was no room for another process."""
+        log.error("worker.not_started", worker=place.index, error=str(error))
+        self._succeed(place.index, lived=0.0)
+
+    def reap(self) -> None:
+        """Take the exit codes of all processes that have ended: as process 1 also those of strangers (wait(2))."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            for member in self.members.values():
+                if member.pid == pid and not member.status.done():
+                    member.status.set_result(status)
+
+    def stop(self, reason: str) -> None:
+        """Drain; when already draining, cut what is left."""
+        if self.state is State.DRAINING:
+            self._tell({"do": "cut", "reason": "second signal"})
+            self.loop.call_later(_GRACE, self._kill)
+        else:
+            self.drain(reason)
+
+    def drain(self, reason: str) -> None:
+        """Have every worker drain; whoever has not ended long after its time is killed."""
+        if self.state is State.DRAINING:
+            return
+        self.state = State.DRAINING
+        log.info("ambassador.draining", reason=reason, live=sum(member.live for member in self.members.values()))
+        self._tell({"do": "drain", "reason": reason})
+        self.close()
+        settings = self.configuration.settings
+        self.loop.call_later(settings.drain_delay + settings.drain_timeout + _GRACE, self._kill)
+        self._changed.set()
+
+    def reload(self) -> None:
+        """Have every worker read keys and certificates again."""
+        self._tell({"do": "reload"})
+
+    def close(self) -> None:
+        """Close the parent's copies of the listening sockets: the last worker that closes its own ends a listener."""
+        for sock in (sock for group in self.sockets for sock in group):
+            sock.close()
+
+    def not_ready(self) -> str | None:
+        """Say why the ambassador should not be sent traffic; None when it should."""
+        if self.state is not State.SERVING:
+            return self.state.value
+        return None if any(member.ready for member in self.members.values()) else "no worker"
+
+    def report(self) -> Report:
+        """Add up what the workers, the dead included, have reported."""
+        reports = [member.report for member in self.members.values() if member.report is not None]
+        merged = report.merge([*reports, self._past] if self._past is not None else reports)
+        return {**merged, "state": str(self.state), "uptime": round(self.loop.time() - self.started, 3)}
+
+    def say_stopped(self) -> None:
+        """Log that the last worker is gone."""
+        seconds = round(self.loop.time() - self.started, 3)
+        log.info("ambassador.stopped", exit_code=self.exit_code, seconds=seconds)
+
+    async def _attend(self, member: Member) -> None:
+        """Listen to a worker until it has died, then bury it."""
+        while (message := await member.channel.receive()) is not None:
+            self._heed(member, message)
+        status = await member.status
+        member.end()
+        await member.channel.close()
+        self._bury(member, os.waitstatus_to_exitcode(status))
+
+    def _heed(self, member: Member, message: Message) -> None:
+        match message:
+            case {"answer": int(number), "result": result}:
+                member.answered(number, result)
+            case {"news": "report", "report": counted}:
+                member.report = counted
+            case {"news": "ready"}:
+                member.ready = True
+                self._serve_when_ready()
+            case {"news": "local client", "peer": peer}:
+                self._tell({"do": "end dial", "peer": peer}, but=member)
+
+    def _serve_when_ready(self) -> None:
+        """Say that the ambassador is ready when the last of its first workers is."""
+        if self.state is State.STARTING and sum(member.ready for member in self.members.values()) == self.size:
+            self.state = State.SERVING
+            log_ready(self.configuration, max_connections=sum(member.limit for member in self.members.values()))
+            self.ready.set_result(None)
+
+    def _bury(self, member: Member, code: int) -> None:
+        """Keep what a dead worker counted, and see to its successor."""
+        index, lived = member.place.index, self.loop.time() - member.born
+        del self.members[index]
+        if member.report is not None:
+            counted = _retired(member.report)
+            self._past = report.merge([counted, self._past]) if self._past is not None else counted
+            accepted = sum(route["active"] + sum(route["ends"].values()) for route in member.report["routes"])
+            self._firsts[index] += accepted + _UNREPORTED
+        ended = {"signal": signal.Signals(-code).name} if code < 0 else {"exit_code": code}
+        if self.state is State.DRAINING:
+            self.exit_code = self.exit_code if code == 0 else 1
+            if code < 0:
+                log.error("worker.died", worker=index, pid=member.pid, seconds=round(lived, 3), **ended)
+        else:
+            log.error("worker.died", worker=index, pid=member.pid, seconds=round(lived, 3), **ended)
+            if code == CANNOT_SERVE:
+                self.exit_code = 1
+                self.drain("a worker cannot serve")
+            else:
+                self._succeed(index, lived=lived)
+        self._changed.set()
+
+    def _succeed(self, index: int, *, lived: float) -> None:
+        """Have a worker's successor born: at once after a long life, else after a pause that doubles each time."""
+        deaths = self._deaths[index] = 0 if lived >= _LONG_LIFE else self._deaths[index] + 1
+        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (deaths - 1)) if deaths else 0.0
+        self.loop.call_later(pause, self._order, index)
+
+    def _hold(self, work: Coroutine[None, None, None], name: str) -> None:
+        """Run a task that is this fleet's."""
+        task = self.loop.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _order(self, index: int) -> None:
+        self._due.append(index)
+        self._changed.set()
+
+    def _tell(self, message: Message, *, but: Member | None = None) -> None:
+        for member in self.members.values():
+            if member is not but:
+                member.channel.send(message)
+
+    def _kill(self) -> None:
+        """End those that hang."""
+        for member in self.members.values():
+            if not member.status.done():
+                log.error("worker.hangs", worker=member.place.index, pid=member.pid)
+                os.kill(member.pid, signal.SIGKILL)
+
+
+def _retired(counted: Report) -> Report:
+    """Return what remains of a report when its worker is dead: what was counted, and nothing that lives."""
+    routes = [
+        {**route, "active": 0, "endpoints": [{**endpoint, "dialled": None} for endpoint in route["endpoints"]]}
+        for route in counted["routes"]
+    ]
+    return {**counted, "workers": 0, "limit": 0, "live": 0, "routes": routes}

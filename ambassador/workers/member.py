@@ -1,0 +1,78 @@
+"""A worker as its parent sees it: what it answers, and what it reported last."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from ambassador.workers.channel import Channel
+
+if TYPE_CHECKING:
+    import socket
+
+    from ambassador.report import Report
+    from ambassador.workers.worker import Place
+
+# A worker that lives does not take this long to answer, and nobody should wait longer for one that hangs.
+_ANSWER_SECONDS = 1.0
+
+
+class Member:
+    """One worker, until it is buried. Owns the parent's end of the channel.
+
+    Attributes:
+        report: what it reported last.
+        status: what wait(2) says of its end, as soon as it has one.
+    """
+
+    def __init__(self, place: Place, pid: int, sock: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
+        self.place = place
+        self.pid = pid
+        self.channel = Channel(sock)
+        self.born = loop.time()
+        self.ready = False
+        self.report: Report | None = None
+        self.status: asyncio.Future[int] = loop.create_future()
+        self.gone = False
+        self._loop = loop
+        self._numbers = itertools.count(1)
+        self._answers: dict[int, asyncio.Future[Any]] = {}
+
+    @property
+    def live(self) -> int:
+        """How many connections it had when it last said so."""
+        return int(self.report["live"]) if self.report is not None else 0
+
+    @property
+    def limit(self) -> int:
+        """How many connections it may have."""
+        return int(self.report["limit"]) if self.report is not None else 0
+
+    async def ask(self, question: str, **details: object) -> Any:
+        """Return the worker's answer; None when it dies or takes too long."""
+        if self.gone:
+            return None
+        number = next(self._numbers)
+        answer = self._answers[number] = self._loop.create_future()
+        self.channel.send({"ask": question, "number": number, **details})
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                return await answer
+        except TimeoutError:
+            return None
+        finally:
+            del self._answers[number]
+
+    def answered(self, number: int, result: Any) -> None:
+        """Give an answer to who asked, if they still wait."""
+        answer = self._answers.get(number)
+        if answer is not None and not answer.done():
+            answer.set_result(result)
+
+    def end(self) -> None:
+        """Take note that the worker will say nothing more."""
+        self.gone = True
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_result(None)

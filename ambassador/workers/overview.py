@@ -1,0 +1,42 @@
+"""What the admin server sees of an ambassador with workers: all of them as one."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ambassador.report import Report
+    from ambassador.workers.fleet import Fleet
+
+
+class FleetOverview:
+    """All workers of an ambassador, seen from outside, as `ambassador.admin.overview.Overview` describes it."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    async def report(self) -> Report:
+        """Add up what the workers report now; of one that does not answer, what it reported last."""
+        # Not the answers are counted but what the fleet knows then: a worker may die in the meantime.
+        await asyncio.gather(*(member.ask("report") for member in self._fleet.members.values()))
+        return self._fleet.report()
+
+    async def connections(self) -> list[dict[str, Any]]:
+        """Return the live connections of all workers, oldest first; those of one that does not answer are left out."""
+        answers = await asyncio.gather(*(member.ask("connections") for member in self._fleet.members.values()))
+        found = [entry for answer in answers if answer is not None for entry in answer]
+        return sorted(found, key=lambda entry: -entry["seconds"])
+
+    async def kill(self, number: int) -> bool:
+        """Reset a connection; tell whether there was one of this number."""
+        member = self._fleet.members.get(number % self._fleet.size)
+        return member is not None and bool(await member.ask("kill", connection=number))
+
+    def drain(self) -> None:
+        """Begin the drain as SIGTERM does; does nothing when it has begun."""
+        self._fleet.drain("admin")
+
+    def not_ready(self) -> str | None:
+        """Say why the ambassador should not be sent traffic; None when it should."""
+        return self._fleet.not_ready()

@@ -1,0 +1,185 @@
+"""A worker: serves like a process of its own, on its parent's sockets and at its parent's word."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import itertools
+import signal
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ambassador import report
+from ambassador.admin.overview import LocalOverview
+from ambassador.server import Process
+from ambassador.workers.channel import Channel
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Sequence
+
+    from ambassador.config.configuration import Configuration
+    from ambassador.log import Output
+    from ambassador.workers.channel import Message
+
+# Exit code of a worker that could not serve at all: its successor could not, either.
+CANNOT_SERVE = 3
+# Counts that are no older than this outlive a worker that is killed ...
+_REPORT_EVERY = 0.25
+# ... unless making a report takes more than this share of the time: with ten thousand connections it takes a while.
+_REPORTING_SHARE = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a worker stands among its siblings.
+
+    Attributes:
+        index: which of them it is; whoever succeeds it has the same.
+        workers: how many they are.
+        first: what it counts its connections from, so that no number of a predecessor comes again.
+    """
+
+    index: int
+    workers: int
+    first: int
+
+
+class WorkerProcess(Process):
+    """Serve as a process does, but heed the parent instead of signals, and tell it what matters to all."""
+
+    draining_event = "worker.draining"
+    cut_event = "worker.cut"
+    stopped_event = "worker.stopped"
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        loop: asyncio.AbstractEventLoop,
+        place: Place,
+        tell: Callable[[Message], None],
+    ) -> None:
+        super().__init__(configuration, loop, share=place.workers)
+        # A connection's number, modulo the number of workers, says whose it is.
+        self._ids = itertools.count(place.first * place.workers + place.index, place.workers)
+        self._tell = tell
+
+    def heed_signals(self) -> None:
+        """Drain at SIGTERM, and never cut: service managers signal parent and workers at once, the parent decides."""
+        self.loop.add_signal_handler(signal.SIGTERM, self.drain, "SIGTERM")
+
+    def say_ready(self) -> None:
+        """Tell the parent, which waits for all."""
+        self._tell({"news": "report", "report": report.report(self)})
+        self._tell({"news": "ready"})
+
+    def is_own_dial(self, peer: tuple[str, int]) -> bool:
+        """Tell whether *peer* is a dial of this worker; whether it is one of a sibling, the parent finds out."""
+        if self.end_dial(peer):
+            return True
+        if not is_loopback(peer[0]) and self.local.has(peer[0]):
+            self._tell({"news": "local client", "peer": peer})
+        return False
+
+    def end_dial(self, peer: tuple[str, int]) -> bool:
+        """End this worker's dial from the address *peer*, if there is one: it reached the ambassador itself."""
+        return super().is_own_dial(peer)
+
+
+class _Desk:
+    """Answer the parent's questions, do what it says, and report to it."""
+
+    def __init__(self, process: WorkerProcess, channel: Channel) -> None:
+        self._process = process
+        self._channel = channel
+        self._overview = LocalOverview(process)
+        self._reported: object = None
+
+    async def attend(self) -> None:
+        """Do as the parent says; when the parent is gone, drain: nobody else would ever end this process."""
+        while (message := await self._channel.receive()) is not None:
+            await self._heed(message)
+        self._process.drain("parent gone")
+
+    async def _heed(self, message: Message) -> None:
+        match message:
+            case {"do": "drain", "reason": reason}:
+                self._process.drain(reason)
+            case {"do": "cut", "reason": reason}:
+                self._process.cut(reason)
+            case {"do": "reload"}:
+                self._process.reload()
+            case {"do": "end dial", "peer": [host, port]}:
+                self._process.end_dial((host, port))
+            case {"ask": "report", "number": number}:
+                self._report()
+                self._channel.send({"answer": number, "result": True})
+            case {"ask": "connections", "number": number}:
+                self._channel.send({"answer": number, "result": await self._overview.connections()})
+            case {"ask": "kill", "number": number, "connection": connection}:
+                self._channel.send({"answer": number, "result": await self._overview.kill(connection)})
+
+    async def report_regularly(self) -> None:
+        """Report for as long as the process lives, often while there is news and not at all while there is none."""
+        while True:
+            started = time.perf_counter()
+            self.report_news()
+            await asyncio.sleep(max(_REPORT_EVERY, (time.perf_counter() - started) / _REPORTING_SHARE))
+
+    def report_news(self) -> None:
+        """Report, unless there is nothing to report or the parent does not listen."""
+        counts = [
+            (counters.active, counters.accept_paused, *counters.ends.values())
+            for counters in (service.counters for service in self._process.services)
+        ]
+        if self._channel.congested() or (counts == self._reported and not self._process.connections.live):
+            return
+        self._reported = counts
+        self._report()
+
+    def _report(self) -> None:
+        self._channel.send({"news": "report", "report": report.report(self._process)})
+
+
+def serve(
+    configuration: Configuration, sockets: Sequence[Sequence[socket.socket]], parent: socket.socket, output: Output,
+    *, place: Place, loop_factory: Callable[[], asyncio.AbstractEventLoop],
+) -> int:  # fmt: skip
+    """Serve until the parent says otherwise; return the exit code."""
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        return runner.run(_serve(configuration, sockets, parent, output, place))
+
+
+async def _serve(
+    configuration: Configuration, sockets: Sequence[Sequence[socket.socket]], parent: socket.socket, output: Output,
+    place: Place,
+) -> int:  # fmt: skip
+    loop = asyncio.get_running_loop()
+    channel = Channel(parent)
+    process = WorkerProcess(configuration, loop, place, channel.send)
+    process.output = output
+    output.attach(loop)
+    process.take(sockets)
+    desk = _Desk(process, channel)
+    tasks = [
+        loop.create_task(desk.attend(), name="heed the parent"),
+        loop.create_task(desk.report_regularly(), name="report"),
+    ]
+    gc.freeze()
+    try:
+        code = await process.serve()
+    finally:
+        process.close()
+        desk.report_news()
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        await channel.close()
+        output.attach(None)
+    return CANNOT_SERVE if process.failed else code
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether *host* is an address of the loopback interface."""
+    return host == "::1" or host.startswith("127.")
