@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ambassador.address import is_ip
+from ambassador.address import Address, is_ip
 from ambassador.upstream.resolve import HostsFile
 
 if TYPE_CHECKING:
@@ -17,10 +19,20 @@ if TYPE_CHECKING:
     from ambassador.config.routes import Endpoint, Route
 
 
-def run(configuration: Configuration, *, as_json: bool) -> int:
-    """Print the routes, what became of each variable, and the warnings; return 0."""
+_DIALS_AT_ONCE = 32
+# For each address, in seconds: a lost SYN is sent again after one.
+DIAL_TIMEOUT = 3.0
+
+
+def run(configuration: Configuration, *, as_json: bool, dial: bool = False) -> int:
+    """Print the routes, what became of each variable, and the warnings; return 0.
+
+    With *dial* every address of every upstream is tried; return 1 when none of a route's was reached.
+    """
     hosts = HostsFile()
     routes = [_describe(route, hosts) for route in configuration.routes]
+    if dial:
+        _dial_all(routes)
     decisions = [
         {"variable": decision.variable, "value": decision.value, "route": decision.route, "reason": decision.reason}
         for decision in configuration.decisions
@@ -30,7 +42,8 @@ def run(configuration: Configuration, *, as_json: bool) -> int:
         click.echo(json.dumps(answer, indent=2))
     else:
         click.echo("\n".join(_text(routes, decisions, configuration.warnings)))
-    return 0
+    reached = [any("connect_ms" in dialled for dialled in _dials(route)) for route in routes]
+    return 1 if dial and not all(reached) else 0
 
 
 def _describe(route: Route, hosts: HostsFile) -> dict[str, Any]:
@@ -64,6 +77,34 @@ def _resolve(endpoint: Endpoint, hosts: HostsFile) -> dict[str, Any]:
     return {**answer, "resolves_to": list(dict.fromkeys(str(entry[4][0]) for entry in found)), "by": "name service"}
 
 
+def _dial_all(routes: list[dict[str, Any]]) -> None:
+    """Try every address that was found, at the same time: black holes add up to one timeout, not to many."""
+    with ThreadPoolExecutor(_DIALS_AT_ONCE) as pool:
+        for route in routes:
+            for upstream in route["upstream"]:
+                port = int(upstream["endpoint"].rpartition(":")[2])
+                upstream["dialled"] = [pool.submit(_dial, host, port) for host in upstream["resolves_to"]]
+        for route in routes:
+            for upstream in route["upstream"]:
+                upstream["dialled"] = [answer.result() for answer in upstream["dialled"]]
+
+
+def _dial(host: str, port: int) -> dict[str, Any]:
+    """Connect once, and say how long it took or why it failed."""
+    address = str(Address(host, port))
+    started = time.monotonic()
+    try:
+        socket.create_connection((host, port), DIAL_TIMEOUT).close()
+    except OSError as error:
+        reason = f"no answer in {DIAL_TIMEOUT:g} s" if isinstance(error, TimeoutError) else error.strerror or str(error)
+        return {"address": address, "error": reason}
+    return {"address": address, "connect_ms": round((time.monotonic() - started) * 1000, 3)}
+
+
+def _dials(route: dict[str, Any]) -> list[dict[str, Any]]:
+    return [dialled for upstream in route["upstream"] for dialled in upstream.get("dialled", [])]
+
+
 def _text(routes: list[dict[str, Any]], decisions: list[dict[str, Any]], warnings: tuple[str, ...]) -> list[str]:
     lines = []
     for route in routes:
@@ -72,9 +113,15 @@ def _text(routes: list[dict[str, Any]], decisions: list[dict[str, Any]], warning
             found = ", ".join(upstream["resolves_to"]) or f"nothing now: {upstream['error']}"
             by = f" ({upstream['by']})" if upstream.get("by", "address") != "address" else ""
             lines.append(f"    to {upstream['endpoint']}, now {found}{by}")
+            lines.extend(f"        {_dial_text(dialled)}" for dialled in upstream.get("dialled", []))
     ignored = [decision for decision in decisions if decision["route"] is None]
     if ignored:
         lines.append("Ignored:")
         lines.extend(f"    {decision['variable']}={decision['value']}: {decision['reason']}" for decision in ignored)
     lines.extend(f"Warning: {warning}" for warning in warnings)
     return lines
+
+
+def _dial_text(dialled: dict[str, Any]) -> str:
+    outcome = f"connected in {dialled['connect_ms']} ms" if "connect_ms" in dialled else f"FAILED: {dialled['error']}"
+    return f"{dialled['address']} {outcome}"

@@ -53,12 +53,13 @@ def run(routes: tuple[str, ...]) -> int:
 
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+@click.option("--dial", is_flag=True, help="Connect to each upstream, too, and say how long it took; 1 if one is down.")
 @click.argument("routes", nargs=-1, metavar="[ROUTE]...")
-def check(routes: tuple[str, ...], *, as_json: bool) -> int:
+def check(routes: tuple[str, ...], *, as_json: bool, dial: bool) -> int:
     """Print what each variable became: its route, what it resolves to now, or why it was ignored."""
     from ambassador import check
 
-    return check.run(_configuration(routes), as_json=as_json)
+    return check.run(_configuration(routes), as_json=as_json, dial=dial)
 
 
 @cli.command()
@@ -67,6 +68,15 @@ def healthcheck() -> int:
     from ambassador import healthcheck
 
     return healthcheck.main()
+
+
+@cli.command()
+@click.option("--watch", is_flag=True, help="Look again every two seconds, until interrupted.")
+def status(*, watch: bool) -> int:
+    """Print the running ambassador's routes and live connections as a table."""
+    from ambassador import status
+
+    return status.run(watch=watch)
 
 
 @cli.command()

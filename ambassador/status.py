@@ -1,0 +1,138 @@
+"""`ambassador status`: the running ambassador's routes and live connections as a table, once or again and again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ambassador import healthcheck
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+# Between two looks of --watch, in seconds: what is shown are rates and ages, which nobody reads faster.
+PAUSE = 2.0
+# Wider lines would only move the last column away from the first.
+_WIDEST = 120
+_HOME, _CLEAR_REST = "\x1b[H\x1b[2J", "\x1b[J"
+_STEPS = ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s"))
+# Ends that are the ordinary course of things; the others are worth a number of their own.
+_IN_ORDER = frozenset({"closed", "client_reset", "client_gone"})
+
+
+def run(*, watch: bool) -> int:
+    """Print the table; return 0, or 1 when no ambassador answers."""
+    try:
+        admin = healthcheck.admin_address()
+    except OSError as error:
+        return _fail(f"cannot read AMBASSADOR_ADMIN_FILE: {error.strerror}")
+    if admin.lower() == "off":
+        return _fail("AMBASSADOR_ADMIN=off: there is nothing to ask")
+    try:
+        while True:
+            columns, rows = shutil.get_terminal_size()
+            table = "\n".join(_look(admin, width=min(columns, _WIDEST), rows=rows - 1 if watch else None))
+            click.echo(f"{_HOME}{table}{_CLEAR_REST}" if watch and sys.stdout.isatty() else table)
+            if not watch:
+                return 0
+            time.sleep(PAUSE)
+    except (OSError, ValueError) as error:
+        return _fail(f"no answer from {admin}: {error}")
+    except KeyboardInterrupt:
+        return 0
+
+
+def _fail(text: str) -> int:
+    click.echo(text, err=True)
+    return 1
+
+
+def _look(admin: str, *, width: int, rows: int | None) -> Iterator[str]:
+    """Ask, and lay out at most *rows* lines of at most *width* columns."""
+    status = _ask(admin, "/status")
+    lines = list(lay_out(status))
+    limit = "" if rows is None else f"?limit={max(0, rows - len(lines) - 3)}"
+    lines.extend(lay_out_connections(_ask(admin, f"/connections{limit}")))
+    return (_clip(line, width) for line in lines[:rows])
+
+
+def _ask(admin: str, path: str) -> Any:
+    code, body = healthcheck.ask(admin, path)
+    if code != 200:
+        raise ValueError(f"{path} is answered by {code} {body}")
+    return json.loads(body)
+
+
+def lay_out(status: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines on the whole and on each route and its endpoints."""
+    rates = status["rates"]
+    up, down = (f"{_size(rates[way][-1] if rates[way] else 0)}/s" for way in ("bytes_up", "bytes_down"))
+    workers = f", {status['workers']} workers" if status["workers"] > 1 else ""
+    yield (
+        f"ambassador {status['version']}  {status['state']} for {_age(status['uptime'])}{workers}, "
+        f"{status['live']} live of {status['limit']}, up {up}, down {down}"
+    )
+    yield ""
+    yield f"{'ROUTE':<24}{'LIVE':>7}{'ENDED':>10}{'IN TROUBLE':>12}{'UP':>11}{'DOWN':>11}"
+    for route in status["routes"]:
+        ended = sum(route["ends"].values())
+        trouble = sum(count for end, count in route["ends"].items() if end not in _IN_ORDER)
+        yield (
+            f"{_clip(route['name'], 23):<24}{route['active']:>7}{ended:>10}{trouble:>12}"
+            f"{_size(route['bytes_up']):>11}{_size(route['bytes_down']):>11}"
+        )
+        yield from (f"  to {_endpoint(endpoint)}" for endpoint in route["endpoints"])
+
+
+def lay_out_connections(found: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines on live connections, oldest first."""
+    shown = found["connections"]
+    if not found["total"]:
+        return
+    yield ""
+    note = f"  (the oldest {len(shown)} of {found['total']})" if len(shown) < found["total"] else ""
+    yield f"{'ID':>7}  {'CLIENT':<22}{'ROUTE':<17}{'AGE':>8}{'UP':>9}{'DOWN':>9}  STATE{note}"
+    for entry in shown:
+        yield (
+            f"{entry['id']:>7}  {_clip(entry['client'], 21):<22}{_clip(entry['route'], 16):<17}"
+            f"{_age(entry['seconds']):>8}{_size(entry['bytes_up']):>9}{_size(entry['bytes_down']):>9}  {entry['state']}"
+        )
+
+
+def _endpoint(endpoint: Mapping[str, Any]) -> str:
+    resets = f", {endpoint['early_resets']} early resets" if endpoint["early_resets"] else ""
+    if endpoint["up"] is None:
+        return f"{endpoint['name']}  not dialled yet"
+    if endpoint["up"]:
+        return f"{endpoint['name']}  up for {_age(endpoint['for'])}{resets}"
+    return f"{endpoint['name']}  DOWN for {_age(endpoint['for'])}{resets}: {endpoint['error']}"
+
+
+def _clip(text: str, width: int) -> str:
+    """Shorten a text that is too long, and say so by its last character."""
+    return text if len(text) <= width else f"{text[: width - 1]}~"
+
+
+def _size(count: float) -> str:
+    """Write a number of bytes in at most eight characters."""
+    if count < 1000:
+        return f"{count:.0f} B"
+    for unit in ("kB", "MB", "GB", "TB"):
+        count /= 1000
+        if count < 999.5:
+            return f"{count:.3g} {unit}" if count < 99.95 else f"{count:.0f} {unit}"
+    return f"{count / 1000:.0f} PB"
+
+
+def _age(seconds: float) -> str:
+    """Write a duration by its two largest units."""
+    for size, unit, rest_size, rest_unit in _STEPS:
+        if seconds >= size:
+            whole, rest = divmod(int(seconds), size)
+            return f"{whole}{unit}{rest // rest_size:02d}{rest_unit}"
+    return f"{seconds:.1f}s"
