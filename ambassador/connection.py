@@ -205,7 +205,7 @@ class Connection:
     def _while_dialling(self, mask: int) -> None:
         """Keep what the client does for later, unless it is gone: its end of stream may be a half-close."""
         self.leg.note(mask)
-        if self.leg.error and self._dial is not None:
+        if self.leg.error and self._dial is not None and not self._dial.hand_over():
             self._dial.cancel()
             self._dial = None
             self._drop_client("client_gone", None)

@@ -84,7 +84,10 @@ class Poller:
         self._in_turn = True
         try:
             for call in work:
-                call()
+                try:
+                    call()
+                except Exception as error:  # noqa: BLE001 - as in `_turn`
+                    self._report(error)
         finally:
             self._end_turn()
 
@@ -95,9 +98,15 @@ class Poller:
             for fd, mask in self._epoll.poll(0, _EVENTS_A_TURN):
                 handler = handlers.get(fd)
                 if handler is not None:
-                    handler(mask)
+                    try:
+                        handler(mask)
+                    except Exception as error:  # noqa: BLE001 - the other events of this turn never come again
+                        self._report(error)
         finally:
             self._end_turn()
+
+    def _report(self, error: Exception) -> None:
+        self.loop.call_exception_handler({"message": "a handler of socket events failed", "exception": error})
 
     def _end_turn(self) -> None:
         self._in_turn = False

@@ -195,10 +195,13 @@ class Direction:
 
     def resume(self) -> None:
         """Go on after a turn that was used up."""
+        if self.over:
+            return
+        relay = self.relay
         try:
             self.pump()
         except Exception as error:  # noqa: BLE001 - a connection ends here, the process does not
-            self.relay.fail(error)
+            relay.fail(error)
 
     def give_up(self) -> None:
         """Move nothing any more, and drop what is held."""

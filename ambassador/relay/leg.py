@@ -69,11 +69,12 @@ class Leg:
 
     def on_events(self, mask: int) -> None:
         """Act on an event: go on with the direction that waits for room here, and with the one that reads here."""
+        relay = self.relay
         try:
             if mask & _TROUBLE:
                 self._note_trouble(mask)
                 if self.error:
-                    self.relay.lose(self, self.error)
+                    relay.lose(self, self.error)
                     return
             if mask & poller.IN:
                 self.readable = True
@@ -82,7 +83,7 @@ class Leg:
             if self.readable:
                 self.out.pump()
         except Exception as error:  # noqa: BLE001 - a connection ends here, the process does not
-            self.relay.fail(error)
+            relay.fail(error)
 
     def _note_trouble(self, mask: int) -> None:
         if mask & poller.URGENT:

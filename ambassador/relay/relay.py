@@ -83,6 +83,8 @@ class Relay:
         for leg in (self.client, self.upstream):
             self.poller.rehandle(leg.socket, leg.on_events)
         for leg in (self.client, self.upstream):
+            if leg.error and not self.over:
+                self.lose(leg, leg.error)
             # Early data and the rest of a handshake wait for no event.
             if (leg.readable or leg.out.blocked or leg.codec) and not self.over:
                 leg.out.resume()

@@ -31,9 +31,9 @@ _ENDS = {
     errno.ENETUNREACH: "connect_unreachable",
     errno.EHOSTDOWN: "connect_unreachable",
     errno.ENETDOWN: "connect_unreachable",
-    # A listener that went away while the handshake was under way, as a restarting server's does.
-    errno.ECONNRESET: "connect_refused",
 }
+# A refusal says ECONNREFUSED; these are the endings of a connection that was established, be it for a moment.
+_ONCE_CONNECTED = frozenset({errno.ECONNRESET, errno.EPIPE})
 # Worth another round: the upstream may be on its way, or this machine short of something for a moment.
 _PASSING = frozenset({*_ENDS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN})
 
@@ -81,6 +81,20 @@ class Dial:
         self._looks = 0
         self._passing = False
         self._try_next()
+
+    def hand_over(self) -> bool:
+        """Answer at once if the connection is there already, though no event has said so yet; tell whether it was.
+
+        For a client that is gone: what it sent before still reaches the upstream, and then the reset.
+        """
+        if self._sock is None or self._leg is not None or self.upstream.credentials is not None:
+            return False
+        try:
+            self._sock.getpeername()
+        except OSError:
+            return False
+        self._connected(self._sock, 0, 0)
+        return True
 
     def cancel(self) -> None:
         """End the dial without an answer. Closes its socket."""
@@ -215,6 +229,9 @@ class Dial:
             return
         if mask & poller.ERROR:
             error_number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if error_number in _ONCE_CONNECTED:
+                self._connected(sock, mask, error_number)
+                return
             self._drop_socket()
             self._missed(error_number)
             self._try_next()
@@ -224,15 +241,19 @@ class Dial:
                 self._missed(errno.ECONNREFUSED)
                 self._try_next()
             else:
-                self._connected(sock, mask)
+                self._connected(sock, mask, 0)
 
-    def _connected(self, sock: socket.socket, mask: int) -> None:
+    def _connected(self, sock: socket.socket, mask: int, error_number: int) -> None:
         """Hand the connection over, or shake hands on it first."""
         self._leg = leg = Leg("upstream", sock)
+        leg.error = error_number
         leg.note(mask)
         credentials = self.upstream.credentials
         if credentials is None:
             self._succeed()
+            return
+        if error_number:
+            self._handshake_failed(os.strerror(error_number))
             return
         from ambassador.handshake import Handshake
 
@@ -274,8 +295,8 @@ class Dial:
 
     def _drop_socket(self) -> None:
         if self._sock is not None:
-            if self._leg is not None:
-                reset_on_close(self._sock)
+            # Established or not: nobody must take this for an orderly, empty stream.
+            reset_on_close(self._sock)
             self.upstream.poller.close(self._sock)
             self._sock = self._leg = None
 
@@ -289,4 +310,7 @@ def _new_socket(host: str) -> socket.socket:
 
 def _met_itself(sock: socket.socket) -> bool:
     """Tell whether the kernel gave the socket the very port that it dials, so that TCP connected it to itself."""
-    return bool(sock.getsockname() == sock.getpeername())
+    try:
+        return bool(sock.getsockname() == sock.getpeername())
+    except OSError:
+        return False  # reset already
