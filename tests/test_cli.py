@@ -139,7 +139,8 @@ def test_no_route_beside_linked_names_tells_of_docker_29(run: Run, tmp_path: Pat
 
 def test_a_secret_is_masked(run: Run) -> None:
     """The value of a secret is never printed, not even where it is wrong."""
-    code, lines = run(**LINK, AMBASSADOR_ADMIN_TOKEN="hunter2 hunter2")
+    secret = {"AMBASSADOR_ADMIN_TOKEN": "hunter2 hunter2"}
+    code, lines = run(**LINK, **secret)
     assert code == 2
     assert "hunter2" not in "\n".join(lines)
     assert "***" in "\n".join(lines)

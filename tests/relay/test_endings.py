@@ -1,0 +1,225 @@
+"""End of stream, resets, and what each side sees of the other's."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import select
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ambassador.relay import relay as relay_module
+from tests.support.deadline import soon
+from tests.support.stage import stage
+
+if TYPE_CHECKING:
+    from tests.support.stage import End
+
+WAYS = pytest.mark.parametrize("writer", ["client", "upstream"])
+
+
+def is_open(end: End) -> bool:
+    """Tell whether an end has seen neither data nor an end yet."""
+    return not select.select([end.socket], [], [], 0)[0]
+
+
+async def keep_sending(end: End) -> None:
+    """Send until that fails."""
+    while True:
+        await end.send(b"x")
+        await asyncio.sleep(0.001)
+
+
+@WAYS
+async def test_a_half_close_leaves_the_other_way_alive(writer: str) -> None:
+    """After one end's end of stream the other end still sends, a lot and in its own time, and all of it arrives."""
+    async with stage() as on:
+        link = on.link()
+        source, sink = link.ends(writer)
+        await source.send(b"question", eof=True)
+        assert await sink.to_end() == b"question"
+        assert is_open(source)
+        _, (total, _) = await asyncio.gather(sink.send(bytes(5 << 20), eof=True), source.digest())
+        assert total == 5 << 20
+        assert await link.ended() == "closed"
+
+
+@WAYS
+async def test_end_of_stream_waits_for_the_bytes_before_it(writer: str) -> None:
+    """A stalled reader gets every byte of a bulk stream whose writer has closed long ago, then an orderly end."""
+    async with stage() as on:
+        link = on.link()
+        source, sink = link.ends(writer)
+        sending = asyncio.ensure_future(source.send(bytes(12 << 20)))
+        direction = link.relay.up if writer == "client" else link.relay.down
+        await soon(lambda: direction.blocked)
+        reading = asyncio.ensure_future(sink.digest())
+        await sending
+        source.end()
+        assert (await reading)[0] == 12 << 20
+        sink.end()
+        assert await source.to_end() == b""
+        assert await link.ended() == "closed"
+
+
+async def test_both_ends_close_at_once() -> None:
+    """Two ends that finish at the same moment both see an orderly end and each other's last bytes."""
+    async with stage() as on:
+        link = on.link()
+        await asyncio.gather(link.client.send(b"up", eof=True), link.upstream.send(b"down", eof=True))
+        assert await link.client.to_end() == b"down"
+        assert await link.upstream.to_end() == b"up"
+        assert await link.ended() == "closed"
+
+
+async def test_an_orderly_close_waits_until_the_last_byte_is_taken() -> None:
+    """When both streams have ended, the sockets stay until a slow reader's kernel has everything: no reset, no loss."""
+    async with stage() as on:
+        link = on.link()
+        sending = asyncio.ensure_future(link.upstream.send(bytes(8 << 20), eof=True))
+        link.client.end()
+        await soon(lambda: link.relay.down.blocked)
+        total = 0
+        while chunk := await link.client.receive(100_000):
+            total += len(chunk)
+        await sending
+        assert total == 8 << 20
+        assert await link.ended() == "closed"
+
+
+@WAYS
+async def test_a_reset_after_end_of_stream_is_passed_on(writer: str) -> None:
+    """An end that finished its stream and then resets is still noticed: the other end is reset."""
+    async with stage() as on:
+        link = on.link()
+        source, sink = link.ends(writer)
+        await source.send(b"last words", eof=True)
+        assert await sink.to_end() == b"last words"
+        source.reset()
+        # EPIPE is what the kernel calls a reset after end of stream.
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            await keep_sending(sink)
+        assert await link.ended() == f"{writer}_reset"
+
+
+@WAYS
+async def test_a_reset_of_a_stalled_reader_reaches_its_writer(writer: str) -> None:
+    """A reader that stalls and then resets, while reading from the writer is paused, resets the writer."""
+    async with stage() as on:
+        link = on.link()
+        source, sink = link.ends(writer)
+        direction = link.relay.up if writer == "client" else link.relay.down
+        sending = asyncio.ensure_future(source.send(bytes(64 << 20)))
+        await soon(lambda: direction.blocked)
+        sink.reset()
+        with pytest.raises(ConnectionResetError):
+            await sending
+        other = "upstream" if writer == "client" else "client"
+        assert await link.ended() == f"{other}_reset"
+
+
+@WAYS
+async def test_a_reset_of_a_paused_writer_comes_after_its_bytes(writer: str) -> None:
+    """A writer resets while its reader stalls: the reader, reading again, gets what was relayed, then the reset."""
+    async with stage() as on:
+        link = on.link()
+        source, sink = link.ends(writer)
+        direction = link.relay.up if writer == "client" else link.relay.down
+        while not direction.blocked:
+            source.fill()
+            await asyncio.sleep(0.001)
+        source.reset()
+        await soon(lambda: link.relay._lost is not None)
+        got = await sink.to_reset()
+        assert len(got) >= direction.moved > 0
+        assert await link.ended() == f"{writer}_reset"
+
+
+async def test_a_reset_does_not_wait_for_ever_for_a_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that takes nothing holds a reset up for the patience of the relay only."""
+    monkeypatch.setattr(relay_module, "RESET_PATIENCE", 0.1)
+    async with stage() as on:
+        link = on.link()
+        while not link.relay.up.blocked:
+            link.client.fill()
+            await asyncio.sleep(0.001)
+        link.client.reset()
+        assert await link.ended() == "client_reset"
+        await link.upstream.to_reset()
+
+
+async def test_both_ends_reset() -> None:
+    """Two resets are one ending, named after the first."""
+    async with stage() as on:
+        link = on.link()
+        await link.client.send(b"x")
+        await link.upstream.exactly(1)
+        link.client.reset()
+        link.upstream.reset()
+        assert await link.ended() in {"client_reset", "upstream_reset"}
+
+
+@WAYS
+async def test_a_dead_peer_is_told_from_a_reset(writer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that was not heard of for too long ends as `peer_dead`, and the other end is reset."""
+    monkeypatch.setattr(relay_module, "RESET_PATIENCE", 0.1)
+    async with stage() as on:
+        link = on.link()
+        _, sink = link.ends(writer)
+        link.relay.lose(link.relay.client if writer == "client" else link.relay.upstream, errno.ETIMEDOUT)
+        await sink.to_reset()
+        assert await link.ended() == "peer_dead"
+
+
+async def test_a_cut_resets_both_ends_and_reports_nothing() -> None:
+    """A relay that is cut resets both ends at once, and leaves the reporting to whoever cut it."""
+    async with stage() as on:
+        link = on.link()
+        link.relay.cut()
+        await link.client.to_reset()
+        await link.upstream.to_reset()
+        assert (link.over, link.errors) == ([], [])
+
+
+async def test_an_error_of_ours_ends_one_relay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unexpected error within one relay resets its ends and is reported; another relay goes on."""
+    async with stage() as on:
+        link, other = on.link(), on.link()
+
+        def broken(*_: object) -> None:
+            raise LookupError("broken on purpose")
+
+        monkeypatch.setattr(type(link.relay), "read_to_end", broken)
+        link.client.end()
+        await link.client.to_reset()
+        await link.upstream.to_reset()
+        monkeypatch.undo()
+        assert [str(error) for error in link.errors] == ["broken on purpose"]
+        assert link.over == []
+        await other.client.send(b"fine")
+        assert await other.upstream.receive() == b"fine"
+
+
+@WAYS
+async def test_what_an_ended_relay_leaves_is_freed_at_once(writer: str) -> None:
+    """A relay that has ended holds no circle of references: its legs know neither it nor each other."""
+    async with stage() as on:
+        link = on.link()
+        source, sink = link.ends(writer)
+        source.end()
+        sink.end()
+        assert await link.ended() == "closed"
+        assert not hasattr(link.relay.client, "relay")
+        assert not hasattr(link.relay.upstream, "out")
+        assert link.relay.client.socket.fileno() == link.relay.upstream.socket.fileno() == -1
+
+
+async def test_a_shutdown_of_reading_is_no_end_of_stream() -> None:
+    """An end that only stops reading is not taken for one that finished: what it sends still arrives."""
+    async with stage() as on:
+        link = on.link()
+        link.client.socket.shutdown(socket.SHUT_RD)
+        await link.client.send(b"still here", eof=True)
+        assert await link.upstream.to_end() == b"still here"

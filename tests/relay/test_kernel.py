@@ -1,0 +1,79 @@
+"""What the kernel knows of a TCP socket."""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+import pytest
+
+from ambassador.relay import kernel
+from tests.support.deadline import eventually
+from tests.support.net import pair
+
+
+def test_bytes_that_the_peer_has_not_taken_are_unsent() -> None:
+    """The send queue of a stalled peer is counted in full, and is empty once the peer has read."""
+    ours, theirs = pair()
+    with ours, theirs:
+        assert kernel.unsent(ours) == 0
+        ours.setblocking(False)  # noqa: FBT003 - the name of it
+        total = 0
+        try:
+            while True:
+                total += ours.send(bytes(1 << 16))
+        except BlockingIOError:
+            pass
+        assert 0 < kernel.unsent(ours) <= total
+        while total:
+            total -= len(theirs.recv(1 << 16))
+        eventually(lambda: kernel.unsent(ours) == 0)
+
+
+def test_a_live_peer_owes_no_answer() -> None:
+    """A peer whose kernel acknowledges owes nothing, even while its application stalls."""
+    ours, theirs = pair()
+    with ours, theirs:
+        ours.sendall(b"x")
+        eventually(lambda: not kernel.silence(ours).unanswered)
+        assert kernel.silence(ours).heard < 60
+
+
+class Told:
+    """A socket whose kernel says what the test tells it to."""
+
+    def __init__(self, *, retransmits: int, probes: int, data: int, acknowledgement: int) -> None:
+        words = [0] * 24
+        words[11], words[12] = data, acknowledgement
+        self._info = struct.pack("=8B24I", 1, 0, retransmits, probes, 0, 0, 0, 0, *words)
+
+    def getsockopt(self, level: int, option: int, size: int) -> bytes:
+        """Return the faked TCP_INFO."""
+        assert (level, option) == (socket.IPPROTO_TCP, socket.TCP_INFO)
+        return self._info[:size]
+
+
+@pytest.mark.parametrize(
+    ("retransmits", "probes", "unanswered"), [(0, 0, False), (1, 0, True), (0, 1, True), (4, 2, True)]
+)
+def test_retransmissions_and_probes_ask_for_an_answer(retransmits: int, probes: int, *, unanswered: bool) -> None:
+    """Either a retransmission or a probe that is outstanding means that the peer owes an answer."""
+    told = Told(retransmits=retransmits, probes=probes, data=90_000, acknowledgement=70_000)
+    assert kernel.silence(told) == (unanswered, 70.0)  # type: ignore[arg-type]  # a fake has only what is asked
+
+
+def test_the_last_word_counts_be_it_data_or_acknowledgement() -> None:
+    """Silence is measured from whatever was heard last."""
+    told = Told(retransmits=1, probes=0, data=1500, acknowledgement=99_000)
+    assert kernel.silence(told).heard == 1.5  # type: ignore[arg-type]  # a fake has only what is asked
+
+
+def test_keepalive_is_as_documented() -> None:
+    """Keepalive begins after the idle time given, then probes every ten seconds, five times."""
+    with socket.socket() as sock:
+        kernel.set_keepalive(sock, 60.4)
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+        assert [sock.getsockopt(socket.IPPROTO_TCP, option) for option in options] == [60, 10, 5]
+        kernel.set_keepalive(sock, 1.0)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 1

@@ -1,0 +1,162 @@
+"""A direction that runs full is spliced, and nothing is lost where the ways of moving bytes change."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import os
+import random
+import socket
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ambassador.relay.direction import READ_BYTES
+from tests.support.deadline import soon
+from tests.support.stage import stage
+
+BULK = 24 * 1024 * 1024
+
+
+@pytest.fixture
+def spliced(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Keep how many bytes each splice moved."""
+    moved: list[int] = []
+    splice = os.splice
+
+    def counting(source: int, sink: int, count: int, *, flags: int) -> int:
+        moved.append(splice(source, sink, count, flags=flags))
+        return moved[-1]
+
+    monkeypatch.setattr(os, "splice", counting)
+    return moved
+
+
+@pytest.mark.parametrize("writer", ["client", "upstream"])
+async def test_bulk_is_spliced_and_arrives_whole(writer: str, spliced: list[int]) -> None:
+    """Most bytes of a bulk stream go by splice, every byte arrives in order, and the count is exact."""
+    data = random.Random(4).randbytes(BULK)  # noqa: S311 - data, no secret
+    async with stage() as on:
+        link = on.link()
+        source, sink = link.ends(writer)
+        _, (total, digest) = await asyncio.gather(source.send(data, eof=True), sink.digest())
+        assert (total, digest) == (BULK, hashlib.sha256(data).hexdigest())
+        direction = link.relay.up if writer == "client" else link.relay.down
+        assert direction.moved == BULK
+        assert sum(spliced) > BULK  # each byte is spliced twice: into the pipe and out of it
+        assert on.pipes.lent == 0
+
+
+async def test_small_messages_are_never_spliced(spliced: list[int]) -> None:
+    """Messages below one read borrow no pipe, however many they are."""
+    async with stage() as on:
+        link = on.link()
+        for _ in range(200):
+            await link.client.send(b"x" * 1000)
+            await link.upstream.exactly(1000)
+        assert spliced == []
+
+
+async def test_a_pipe_goes_back_when_the_direction_is_idle_again(spliced: list[int]) -> None:
+    """After a burst, a direction that waits for more holds no pipe, and the pool has it back."""
+    async with stage(pipes=1) as on:
+        link = on.link()
+        for _ in range(3):
+            before = len(spliced)
+            await asyncio.gather(link.client.send(bytes(4 << 20)), link.upstream.exactly(4 << 20))
+            assert len(spliced) > before
+            await soon(lambda: on.pipes.lent == 0)
+        assert len(on.pipes._idle) == 1
+
+
+async def test_a_stalled_direction_keeps_its_pipe_and_one_without_copies(spliced: list[int]) -> None:
+    """With every pipe lent to a stalled direction, another bulk stream goes by copying, and both arrive whole."""
+    async with stage(pipes=1) as on:
+        stalled, other = on.link(), on.link()
+        filling = asyncio.ensure_future(stalled.client.send(bytes(BULK), eof=True))
+        await soon(lambda: on.pipes.lent == 1 and stalled.relay.up.blocked)
+        spliced.clear()
+        _, (total, _) = await asyncio.gather(other.client.send(bytes(BULK), eof=True), other.upstream.digest())
+        assert total == BULK
+        assert sum(spliced) == 0
+        assert (await stalled.upstream.digest())[0] == BULK
+        await filling
+
+
+@settings(max_examples=40)
+@given(
+    bursts=st.lists(st.sampled_from([1, READ_BYTES, 4 * READ_BYTES, 5 * READ_BYTES + 1, 3_000_000]), max_size=6),
+    stalls=st.lists(st.booleans(), min_size=6, max_size=6),
+    pipes=st.sampled_from([1, 2]),
+)
+async def test_nothing_is_lost_at_any_switch(bursts: list[int], stalls: list[bool], pipes: int) -> None:
+    """Bursts and single bytes, with stalls of the reader between them, arrive as they were sent in both directions."""
+    noise = random.Random(5)  # noqa: S311 - data, no secret
+    data = [noise.randbytes(size) for size in bursts]
+    async with stage(pipes=pipes) as on:
+        link = on.link()
+        for source, sink in (link.ends("client"), link.ends("upstream")):
+            for burst, stall in zip(data, stalls, strict=False):
+                sending = asyncio.ensure_future(source.send(burst))
+                if stall:
+                    await asyncio.sleep(0.002)
+                assert await sink.exactly(len(burst)) == burst
+                await sending
+        link.client.end()
+        link.upstream.end()
+        assert await link.ended() == "closed"
+        assert link.relay.up.moved == link.relay.down.moved == sum(bursts)
+
+
+@pytest.mark.parametrize("victim", ["client", "upstream"])
+async def test_a_reset_amid_splicing_gives_no_filled_pipe_back(victim: str) -> None:
+    """A reader that resets with bytes in the pipe ends the relay; that pipe is closed, not lent again."""
+    descriptors = len(os.listdir("/proc/self/fd"))
+    async with stage(pipes=1) as on:
+        link = on.link()
+        writer = "upstream" if victim == "client" else "client"
+        source, sink = link.ends(writer)
+        direction = link.relay.up if writer == "client" else link.relay.down
+        sending = asyncio.ensure_future(source.send(bytes(BULK)))
+        await soon(lambda: direction._pipe is not None and direction._pipe.filled > 0)
+        sink.reset()
+        assert await link.ended() == f"{victim}_reset"
+        with pytest.raises(ConnectionError):
+            await sending
+        assert on.pipes.lent == 0
+        assert on.pipes._idle == []
+    await soon(lambda: len(os.listdir("/proc/self/fd")) <= descriptors)
+
+
+async def test_a_kernel_that_does_not_splice_costs_no_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where splice is refused before the first byte, copying takes over, nothing is lost, and it is not tried again."""
+    attempts = []
+
+    def refuse(*_: object, **__: object) -> int:
+        attempts.append(1)
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(os, "splice", refuse)
+    data = random.Random(6).randbytes(BULK)  # noqa: S311 - data, no secret
+    async with stage() as on:
+        link = on.link()
+        _, (total, digest) = await asyncio.gather(link.client.send(data, eof=True), link.upstream.digest())
+        assert (total, digest) == (BULK, hashlib.sha256(data).hexdigest())
+        assert len(attempts) == 1
+        assert on.pipes.take() is None
+
+
+async def test_urgent_data_arrives_in_its_place_amid_bulk() -> None:
+    """A byte sent as urgent is delivered in line, and the bytes around it are whole."""
+    async with stage() as on:
+        link = on.link()
+        await link.client.send(b"a" * 1000)
+        link.client.socket.send(b"!", socket.MSG_OOB)
+        sending = asyncio.ensure_future(link.client.send(b"b" * BULK, eof=True))
+        got = await link.upstream.to_end()
+        await sending
+        assert got in (b"a" * 1000 + b"!" + b"b" * BULK, b"a" * 1000 + b"b" * BULK)
+        assert got.count(b"a") == 1000
+        assert got.count(b"b") == BULK
