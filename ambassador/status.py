@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 PAUSE = 2.0
 # Wider lines would only move the last column away from the first.
 _WIDEST = 120
-_HOME, _CLEAR_REST = "\x1b[H\x1b[2J", "\x1b[J"
+# Go home and overwrite: clearing the screen first would make it flicker (ECMA-48: CUP, EL, ED).
+_HOME, _CLEAR_LINE, _CLEAR_REST = "\x1b[H", "\x1b[K", "\x1b[J"
 _STEPS = ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s"))
 # Ends that are the ordinary course of things; the others are worth a number of their own.
 _IN_ORDER = frozenset({"closed", "client_reset", "client_gone"})
@@ -36,8 +37,11 @@ def run(*, watch: bool) -> int:
     try:
         while True:
             columns, rows = shutil.get_terminal_size()
-            table = "\n".join(_look(admin, width=min(columns, _WIDEST), rows=rows - 1 if watch else None))
-            click.echo(f"{_HOME}{table}{_CLEAR_REST}" if watch and sys.stdout.isatty() else table)
+            table = _look(admin, width=min(columns, _WIDEST), rows=rows - 1 if watch else None)
+            if watch and sys.stdout.isatty():
+                click.echo(_HOME + "".join(f"{line}{_CLEAR_LINE}\n" for line in table) + _CLEAR_REST, nl=False)
+            else:
+                click.echo("\n".join(table))
             if not watch:
                 return 0
             time.sleep(PAUSE)
@@ -95,13 +99,14 @@ def lay_out_connections(found: Mapping[str, Any]) -> Iterator[str]:
     if not found["total"]:
         return
     yield ""
-    note = f"  (the oldest {len(shown)} of {found['total']})" if len(shown) < found["total"] else ""
-    yield f"{'ID':>7}  {'CLIENT':<22}{'ROUTE':<17}{'AGE':>8}{'UP':>9}{'DOWN':>9}  STATE{note}"
+    yield f"{'ID':>6} {'CLIENT':<22}{'ROUTE':<14}{'AGE':>8}{'UP':>8}{'DOWN':>8} STATE"
     for entry in shown:
         yield (
-            f"{entry['id']:>7}  {_clip(entry['client'], 21):<22}{_clip(entry['route'], 16):<17}"
-            f"{_age(entry['seconds']):>8}{_size(entry['bytes_up']):>9}{_size(entry['bytes_down']):>9}  {entry['state']}"
+            f"{entry['id']:>6} {_clip(entry['client'], 21):<22}{_clip(entry['route'], 13):<14}"
+            f"{_age(entry['seconds']):>8}{_size(entry['bytes_up']):>8}{_size(entry['bytes_down']):>8} {entry['state']}"
         )
+    if len(shown) < found["total"]:
+        yield f"{'...':>6} and {found['total'] - len(shown)} more"
 
 
 def _endpoint(endpoint: Mapping[str, Any]) -> str:

@@ -55,7 +55,9 @@ class Admin:
 
     def route(self, number: int = 0) -> dict[str, Any]:
         """Return what `/status` says of a route."""
-        found: dict[str, Any] = self.json("/status")["routes"][number]
+        port = f":{self.ambassador.ports[number]}"
+        found: dict[str, Any]
+        (found,) = (route for route in self.json("/status")["routes"] if route["name"].endswith(port))
         return found
 
     def ended(self, end: str, count: int = 1, number: int = 0) -> None:

@@ -1,0 +1,295 @@
+"""Every metric and every ending, provoked by real traffic and compared with what was sent, to the byte."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ambassador.config.settings import NOT_YET
+from ambassador.metrics import CONNECT_BOUNDS, CONNECTION_BOUNDS, ENDS
+from tests.support.deadline import eventually
+from tests.support.net import LOCAL, black_hole, exactly, final_error, free_port, read_to_end, reset
+from tests.support.servers import echo, hold
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.admin.client import Admin
+    from tests.admin.conftest import Watch
+    from tests.conftest import Launch, Serve
+
+SENT = 1_234_567
+
+
+@pytest.fixture(params=["1", "2"])
+def workers(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Give the settings for so many workers: each test that asks runs with one and with two."""
+    if request.param == "1":
+        return {}
+    if "WORKERS" in NOT_YET:
+        pytest.skip("this version has one process only")
+    return {"WORKERS": str(request.param)}
+
+
+def route_of(admin: Admin) -> str:
+    """Name the first route."""
+    return f"up:{admin.ambassador.port}"
+
+
+def test_bytes_and_connections_are_counted_exactly(watch: Watch, serve: Serve, workers: dict[str, str]) -> None:
+    """Bytes are those that were sent, while connections live and after; connections are as many as there were."""
+
+    def answer(client: socket.socket) -> None:
+        exactly(client, SENT)
+        client.sendall(b"y" * 1000)
+        read_to_end(client)
+
+    admin = watch(serve(answer).port, settings=workers)
+    route = route_of(admin)
+    clients = [admin.ambassador.connect() for _ in range(6)]
+    for client in clients:
+        client.sendall(b"x" * SENT)
+        exactly(client, 1000)
+
+    assert admin.metric("ambassador_bytes_total", route=route, direction="up") == 6 * SENT
+    assert admin.metric("ambassador_bytes_total", route=route, direction="down") == 6000
+    assert admin.metric("ambassador_connections_active", route=route) == 6
+    for client in clients:
+        client.close()
+    admin.ended("closed", 6)
+    metrics = admin.metrics()
+
+    def value(name: str, **labels: str) -> float:
+        return metrics[name, frozenset({"route": route, **labels}.items())]
+
+    assert value("ambassador_bytes_total", direction="up") == 6 * SENT
+    assert value("ambassador_bytes_total", direction="down") == 6000
+    assert value("ambassador_connections_active") == 0
+    assert {end: value("ambassador_connections_total", end=end) for end in ENDS} == {
+        **dict.fromkeys(ENDS, 0.0), "closed": 6.0,
+    }  # fmt: skip
+    for name, bounds in (("connect", CONNECT_BOUNDS), ("connection", CONNECTION_BOUNDS)):
+        counts = [value(f"ambassador_{name}_seconds_bucket", le=str(bound)) for bound in bounds]
+        assert counts == sorted(counts)
+        assert value(f"ambassador_{name}_seconds_bucket", le="+Inf") == 6
+        assert value(f"ambassador_{name}_seconds_count") == 6
+    logged = admin.ambassador.closed(6)
+    assert value("ambassador_connection_seconds_sum") == pytest.approx(sum(e["seconds"] for e in logged), abs=0.01)
+    assert value("ambassador_connect_seconds_sum") == pytest.approx(
+        sum(e["connect_ms"] for e in logged) / 1000, abs=1e-4
+    )
+    assert metrics["ambassador_ready", frozenset()] == 1
+    assert metrics["process_open_fds", frozenset()] > 0
+
+
+def test_upstream_up_follows_the_dials(watch: Watch, serve: Serve, workers: dict[str, str]) -> None:
+    """An upstream that was never dialled is up; it is down after a failed dial, and up again after a good one."""
+    server = serve(echo, listening=False)
+    admin = watch(server.port, settings={"CONNECT_TIMEOUT": "100ms", **workers})
+    labels = {"route": route_of(admin), "endpoint": f"{LOCAL}:{server.port}"}
+    assert admin.metric("ambassador_upstream_up", **labels) == 1
+    with admin.ambassador.connect() as client:
+        assert final_error(client) is ConnectionResetError
+    assert admin.metric("ambassador_upstream_up", **labels) == 0
+    server.start()
+    with admin.ambassador.connect() as client:
+        client.sendall(b"x")
+        exactly(client, 1)
+        assert admin.metric("ambassador_upstream_up", **labels) == 1
+
+
+def _closed(admin: Admin) -> None:
+    with admin.ambassador.connect() as client:
+        client.sendall(b"x")
+        client.shutdown(socket.SHUT_WR)
+        assert read_to_end(client) == b"x"
+
+
+def _client_reset(admin: Admin) -> None:
+    client = admin.ambassador.connect()
+    client.sendall(b"x")
+    exactly(client, 1)
+    reset(client)
+
+
+def _cut(admin: Admin) -> None:
+    with admin.ambassador.connect() as client:
+        client.sendall(b"x")
+        exactly(client, 1)
+        assert final_error(client) is ConnectionResetError
+
+
+def _half_closed_and_cut(admin: Admin) -> None:
+    with admin.ambassador.connect() as client:
+        client.shutdown(socket.SHUT_WR)
+        assert final_error(client) is ConnectionResetError
+
+
+def _killed(admin: Admin) -> None:
+    with admin.ambassador.connect() as client:
+        client.sendall(b"x")
+        exactly(client, 1)
+        number = admin.json("/connections")["connections"][0]["id"]
+        assert admin.ask(f"/connections/{number}", "DELETE").status == 200
+
+
+def _refused(admin: Admin) -> None:
+    with contextlib.suppress(ConnectionResetError), admin.ambassador.connect() as client:  # it may come that soon
+        assert final_error(client) is ConnectionResetError
+
+
+def _bad_header(admin: Admin) -> None:
+    with admin.ambassador.connect() as client:
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert final_error(client) is ConnectionResetError
+
+
+def never_answers(client: socket.socket) -> None:
+    """Take everything, and stay when the client ends its stream."""
+    hold(client)
+    client.recv(1)
+    eventually(lambda: client.fileno() < 0 or _broken(client))
+
+
+def _broken(client: socket.socket) -> bool:
+    return bool(client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)) or client.getsockopt(6, 11) == 7
+
+
+@pytest.mark.parametrize(
+    ("end", "settings", "traffic"),
+    [
+        ("closed", {}, _closed),
+        ("client_reset", {}, _client_reset),
+        ("idle_timeout", {"IDLE_TIMEOUT": "200ms"}, _cut),
+        ("max_lifetime", {"MAX_LIFETIME": "200ms"}, _cut),
+        ("killed", {}, _killed),
+        ("not_allowed", {"ALLOW": "10.0.0.0/8"}, _refused),
+        ("bad_proxy_header", {"PROXY_PROTOCOL_FROM": "127.0.0.0/8"}, _bad_header),
+    ],
+)
+def test_endings_are_counted_and_logged(
+    watch: Watch, serve: Serve, workers: dict[str, str], end: str, settings: dict[str, str],
+    traffic: Callable[[Admin], None],
+) -> None:  # fmt: skip
+    """Each way a connection with a healthy upstream can end is counted once under its name, and logged by it."""
+    admin = watch(serve(echo).port, settings={**settings, **workers})
+
+    traffic(admin)
+
+    admin.ended(end)
+    assert admin.metric("ambassador_connections_total", route=route_of(admin), end=end) == 1
+    assert sum(admin.route()["ends"].values()) == 1
+    assert [event["end"] for event in admin.ambassador.closed()] == [end]
+
+
+def test_a_half_close_that_lasts_is_counted(watch: Watch, serve: Serve) -> None:
+    """A half-closed connection on which nothing moves is cut at its timeout, under that name."""
+    admin = watch(serve(never_answers).port, settings={"HALF_CLOSE_TIMEOUT": "200ms"})
+    _half_closed_and_cut(admin)
+    admin.ended("half_close_timeout")
+
+
+def test_early_resets_are_counted_for_their_endpoint(watch: Watch, serve: Serve) -> None:
+    """An upstream that resets before its first byte is counted beside its endpoint; a later reset is not."""
+
+    def reset_at_once(client: socket.socket) -> None:
+        if client.recv(1) == b"y":
+            client.sendall(b"y")
+        reset(client)
+
+    admin = watch(serve(reset_at_once).port)
+    for first in (b"x", b"y"):
+        with admin.ambassador.connect() as client:
+            client.sendall(first)
+            final_error(client)
+    admin.ended("upstream_reset", 2)
+    assert admin.route()["endpoints"][0]["early_resets"] == 1
+
+
+def test_failed_dials_are_counted_by_their_reason(watch: Watch) -> None:
+    """A refusal, a name that nobody knows and a black hole each have an ending of their own."""
+    with black_hole() as hole:
+        admin = watch(
+            free_port(), "tcp://nowhere.invalid:80", hole, settings={"CONNECT_TIMEOUT": "300ms"}
+        )  # fmt: skip
+        for number, end in enumerate(("connect_refused", "connect_unresolved", "connect_timeout")):
+            with admin.ambassador.connect(number) as client:
+                assert final_error(client) is ConnectionResetError
+            admin.ended(end, number=number)
+
+
+def test_a_dial_to_itself_is_counted_as_failed(ambassador: Launch, watch: Watch) -> None:
+    """An ambassador that is told to dial itself refuses to, under `connect_failed`."""
+    del ambassador
+    port = free_port()
+    admin = watch(free_port(), settings={"ROUTES": f"{LOCAL}:{port}=127.0.0.1:{port}"})
+    with socket.create_connection((LOCAL, port)) as client:
+        assert final_error(client) is ConnectionResetError
+    ends = [route["ends"]["connect_failed"] for route in admin.json("/status")["routes"]]
+    assert sum(ends) == 1
+
+
+def test_a_client_that_leaves_while_dialling_is_counted(watch: Watch) -> None:
+    """A client that resets before there is a connection for it ends as `client_gone`."""
+    admin = watch(free_port())
+    client = admin.ambassador.connect()
+    eventually(lambda: admin.json("/connections")["total"])
+    reset(client)
+    admin.ended("client_gone")
+
+
+def test_a_stranger_at_a_tunnel_is_counted(watch: Watch, serve: Serve, tmp_path: Path) -> None:
+    """A client that speaks no TLS to a source ambassador ends as `handshake_failed`, and nothing was dialled."""
+    key = tmp_path / "cert.pem"
+    authority = pytest.importorskip("trustme").CA()
+    certificate = authority.issue_cert("localhost")
+    certificate.cert_chain_pems[0].write_to_path(str(key))
+    certificate.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    (tmp_path / "key.pem").chmod(0o600)
+    server = serve(echo)
+    admin = watch(
+        server.port,
+        settings={
+            "TUNNEL": "source",
+            "TUNNEL_CERT_FILE": str(key),
+            "TUNNEL_PRIVATE_KEY_FILE": str(tmp_path / "key.pem"),
+            "TUNNEL_CA_FILE": str(tmp_path / "ca.pem"),
+        },
+    )
+    with admin.ambassador.connect() as client:
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert final_error(client) is not None
+    admin.ended("handshake_failed")
+    assert server.accepted == []
+
+
+def test_every_sample_is_named_by_the_contract(watch: Watch, serve: Serve) -> None:
+    """The exposition holds the metrics that were promised, those of the process, and no other."""
+    admin = watch(serve(echo).port)
+    names = {name for name, _ in admin.metrics() if not name.startswith("process_")}
+    histograms = {
+        f"ambassador_{name}_seconds_{part}" for name in ("connect", "connection") for part in ("bucket", "count", "sum")
+    }
+    assert names == histograms | {
+        "ambassador_info", "ambassador_connections_total", "ambassador_connections_active", "ambassador_bytes_total",
+        "ambassador_upstream_up", "ambassador_accept_paused_total", "ambassador_ready",
+    }  # fmt: skip
+    assert admin.ask("/metrics").headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed here")
+def test_promtool_has_no_complaint(watch: Watch, serve: Serve) -> None:
+    """Prometheus' own checker of metrics finds nothing to say about the exposition."""
+    admin = watch(serve(echo).port)
+    _closed(admin)
+    done = subprocess.run(
+        ["promtool", "check", "metrics"], input=admin.ask("/metrics").body, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
