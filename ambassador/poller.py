@@ -26,7 +26,8 @@ ENDED = select.EPOLLRDHUP
 HANGUP = select.EPOLLHUP
 ERROR = select.EPOLLERR
 
-_EVERYTHING = IN | OUT | URGENT | ENDED | select.EPOLLET
+_BUT_INPUT = OUT | URGENT | ENDED | select.EPOLLET
+_EVERYTHING = IN | _BUT_INPUT
 # One turn hands out this many events, then the event loop's other work (admin, signals) gets its chance.
 _EVENTS_A_TURN = 256
 
@@ -58,6 +59,14 @@ class Poller:
         """Give the events of a registered socket to another handler, which is told nothing about its present state."""
         self._handlers[sock.fileno()] = handler
 
+    def mute(self, sock: socket.socket) -> None:
+        """Tell no more of bytes that arrive at a socket, which would be an event for each segment; of all else, yes."""
+        self._epoll.modify(sock.fileno(), _BUT_INPUT)
+
+    def unmute(self, sock: socket.socket) -> None:
+        """Tell of everything again, and once of the present state."""
+        self._epoll.modify(sock.fileno(), _EVERYTHING)
+
     def close(self, sock: socket.socket) -> None:
         """Close a registered socket; its handler is not called again."""
         self._handlers.pop(sock.fileno(), None)
@@ -65,6 +74,11 @@ class Poller:
             self._buried.append(sock)
         else:
             sock.close()
+
+    def withdraw(self, sock: socket.socket) -> None:
+        """Hand out no more events of a socket that other processes have open, too: epoll goes on when we close ours."""
+        self._handlers.pop(sock.fileno(), None)
+        self._epoll.unregister(sock.fileno())
 
     def again(self, work: Callable[[], None]) -> None:
         """Call *work* in the next turn: for a handler that stops before the kernel said EAGAIN, to be fair."""

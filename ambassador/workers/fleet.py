@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ambassador.config.configuration import Configuration
     from ambassador.report import Report
     from ambassador.workers.channel import Message
+    from ambassador.workers.sharing import Loads
 
 log = structlog.get_logger()
 
@@ -50,11 +51,13 @@ class Fleet:
         self,
         configuration: Configuration,
         sockets: Sequence[Sequence[socket.socket]],
+        loads: Loads,
         size: int,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.configuration = configuration
         self.sockets = sockets
+        self.loads = loads
         self.size = size
         self.loop = loop
         self.state = State.STARTING
@@ -185,6 +188,7 @@ class Fleet:
         """Keep what a dead worker counted, and see to its successor."""
         index, lived = member.place.index, self.loop.time() - member.born
         del self.members[index]
+        self.loads.leave(index)
         if member.report is not None:
             counted = _retired(member.report)
             self._past = report.merge([counted, self._past]) if self._past is not None else counted

@@ -16,6 +16,7 @@ from ambassador.workers import worker
 from ambassador.workers.fleet import Fleet
 from ambassador.workers.fork import fork, open_descriptors
 from ambassador.workers.overview import FleetOverview
+from ambassador.workers.sharing import Loads
 
 if TYPE_CHECKING:
     import socket
@@ -55,10 +56,11 @@ def run(
         runner = stack.enter_context(asyncio.Runner(loop_factory=asyncio.new_event_loop))
         output.attach(runner.get_loop())
         stack.callback(output.attach, None)
-        fleet = Fleet(configuration, sockets, size, runner.get_loop())
+        loads = Loads(size)
+        fleet = Fleet(configuration, sockets, loads, size, runner.get_loop())
         _heed_signals(fleet)
         tasks = [] if admin_socket is None else [_admin(fleet, admin_socket, serve_admin)]
-        serve = functools.partial(_serve_worker, configuration, sockets, output, loop_factory)
+        serve = functools.partial(_serve_worker, fleet, output, loop_factory)
         _keep_alive(runner, fleet, output, serve, keep)
         runner.run(_end(tasks))
         fleet.say_stopped()
@@ -86,10 +88,11 @@ def _keep_alive(
 
 
 def _serve_worker(
-    configuration: Configuration, sockets: list[list[socket.socket]], output: Output, loop_factory: LoopFactory,
-    place: worker.Place, parent: socket.socket,
-) -> int:  # fmt: skip
-    return worker.serve(configuration, sockets, parent, output, place=place, loop_factory=loop_factory)
+    fleet: Fleet, output: Output, loop_factory: LoopFactory, place: worker.Place, parent: socket.socket
+) -> int:
+    return worker.serve(
+        fleet.configuration, fleet.sockets, parent, output, place=place, loads=fleet.loads, loop_factory=loop_factory
+    )
 
 
 def _heed_signals(fleet: Fleet) -> None:

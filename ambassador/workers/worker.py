@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from ambassador import report
 from ambassador.admin.overview import LocalOverview
-from ambassador.server import Process
+from ambassador.server import Process, State
 from ambassador.workers.channel import Channel
+from ambassador.workers.sharing import SharingListener
 
 if TYPE_CHECKING:
     import socket
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ambassador.config.configuration import Configuration
     from ambassador.log import Output
     from ambassador.workers.channel import Message
+    from ambassador.workers.sharing import Loads
 
 # Exit code of a worker that could not serve at all: its successor could not, either.
 CANNOT_SERVE = 3
@@ -58,12 +60,22 @@ class WorkerProcess(Process):
         configuration: Configuration,
         loop: asyncio.AbstractEventLoop,
         place: Place,
+        loads: Loads,
         tell: Callable[[Message], None],
     ) -> None:
         super().__init__(configuration, loop, share=place.workers)
         # A connection's number, modulo the number of workers, says whose it is.
         self._ids = itertools.count(place.first * place.workers + place.index, place.workers)
+        self._place = place
+        self._loads = loads
         self._tell = tell
+
+    def take(self, sockets: Sequence[Sequence[socket.socket]]) -> None:
+        """Take over the parent's listening sockets, which the siblings accept from, too."""
+        for service, group in zip(self.services, sockets, strict=True):
+            self.listeners.extend(
+                SharingListener(sock, service, self, loads=self._loads, index=self._place.index) for sock in group
+            )
 
     def heed_signals(self) -> None:
         """Drain at SIGTERM, and never cut: service managers signal parent and workers at once, the parent decides."""
@@ -81,6 +93,11 @@ class WorkerProcess(Process):
         if not is_loopback(peer[0]) and self.local.has(peer[0]):
             self._tell({"news": "local client", "peer": peer})
         return False
+
+    def publish_load(self) -> None:
+        """Let the siblings know how many connections are left: listeners do it only when somebody comes."""
+        if self.state is State.SERVING:
+            self._loads.publish(self._place.index, len(self.connections.live))
 
     def end_dial(self, peer: tuple[str, int]) -> bool:
         """End this worker's dial from the address *peer*, if there is one: it reached the ambassador itself."""
@@ -125,6 +142,7 @@ class _Desk:
         while True:
             started = time.perf_counter()
             self.report_news()
+            self._process.publish_load()
             await asyncio.sleep(max(_REPORT_EVERY, (time.perf_counter() - started) / _REPORTING_SHARE))
 
     def report_news(self) -> None:
@@ -144,20 +162,20 @@ class _Desk:
 
 def serve(
     configuration: Configuration, sockets: Sequence[Sequence[socket.socket]], parent: socket.socket, output: Output,
-    *, place: Place, loop_factory: Callable[[], asyncio.AbstractEventLoop],
+    *, place: Place, loads: Loads, loop_factory: Callable[[], asyncio.AbstractEventLoop],
 ) -> int:  # fmt: skip
     """Serve until the parent says otherwise; return the exit code."""
     with asyncio.Runner(loop_factory=loop_factory) as runner:
-        return runner.run(_serve(configuration, sockets, parent, output, place))
+        return runner.run(_serve(configuration, sockets, parent, output, place, loads))
 
 
 async def _serve(
     configuration: Configuration, sockets: Sequence[Sequence[socket.socket]], parent: socket.socket, output: Output,
-    place: Place,
+    place: Place, loads: Loads,
 ) -> int:  # fmt: skip
     loop = asyncio.get_running_loop()
     channel = Channel(parent)
-    process = WorkerProcess(configuration, loop, place, channel.send)
+    process = WorkerProcess(configuration, loop, place, loads, channel.send)
     process.output = output
     output.attach(loop)
     process.take(sockets)
