@@ -1,0 +1,113 @@
+"""Dials on the running event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+from ambassador.address import Address
+from ambassador.config.routes import Endpoint, Route
+from ambassador.deadlines import Deadlines
+from ambassador.poller import Poller
+from ambassador.upstream.resolve import HostsFile, Resolver
+from ambassador.upstream.upstream import Upstream
+from tests.support.deadline import soon
+from tests.support.net import LOCAL
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from ambassador.relay import Leg
+    from ambassador.upstream.dial import Dial
+
+
+class Caller:
+    """Who asks for a dial, and what came of it."""
+
+    def __init__(self) -> None:
+        self.dial: Dial | None = None
+        self.leg: Leg | None = None
+        self.address = ""
+        self.endpoint = -1
+        self.end = ""
+        self.error = ""
+        self.answers = 0
+
+    def dialled(self, leg: Leg, address: str, endpoint: int) -> None:
+        """Keep a success."""
+        self.answers += 1
+        self.leg, self.address, self.endpoint = leg, address, endpoint
+
+    def dial_failed(self, end: str, error: str) -> None:
+        """Keep a failure."""
+        self.answers += 1
+        self.end, self.error = end, error
+
+    async def answered(self) -> str:
+        """Wait for the answer; return the address that was reached, or the end that the dial came to."""
+        await soon(lambda: self.answers, "an answer to a dial")
+        assert self.answers == 1
+        return self.address or self.end
+
+
+class Dialling:
+    """Upstreams on the running event loop, that share a poller as the routes of a process do."""
+
+    def __init__(self, hosts: Path | None) -> None:
+        loop = asyncio.get_running_loop()
+        self.poller = Poller(loop)
+        self.deadlines = Deadlines(loop)
+        self.resolver = Resolver(loop, hosts=HostsFile(str(hosts)) if hosts else None)
+        self.callers: list[Caller] = []
+        self.is_own: Callable[[str, int], bool] = lambda _host, _port: False
+
+    def upstream(self, *endpoints: Endpoint | tuple[str, int] | int, timeout: float = 30.0) -> Upstream:
+        """Return an upstream of these endpoints; a number is a port of 127.0.0.1."""
+        made = []
+        for endpoint in endpoints:
+            if isinstance(endpoint, int):
+                made.append(Endpoint(Address(LOCAL, endpoint)))
+            elif isinstance(endpoint, tuple):
+                made.append(Endpoint(Address(*endpoint)))
+            else:
+                made.append(endpoint)
+        return Upstream(
+            Route("test:1", "test", (Address("", 1),), tuple(made), "TEST_PORT_1_TCP"),
+            timeout=timeout,
+            poller=self.poller,
+            deadlines=self.deadlines,
+            resolver=self.resolver,
+            is_own=self._is_own,
+            credentials=None,
+        )
+
+    def _is_own(self, host: str, port: int) -> bool:
+        return self.is_own(host, port)
+
+    def call(self, upstream: Upstream) -> Caller:
+        """Begin a dial."""
+        caller = Caller()
+        self.callers.append(caller)
+        caller.dial = upstream.dial(caller)
+        return caller
+
+    def close(self) -> None:
+        """Give up what is under way, and close what was reached."""
+        for caller in self.callers:
+            if caller.leg is not None:
+                self.poller.close(caller.leg.socket)
+            elif not caller.answers and caller.dial is not None:
+                caller.dial.cancel()
+        self.poller.shut_down()
+
+
+@contextlib.asynccontextmanager
+async def dialling(hosts: Path | None = None) -> AsyncIterator[Dialling]:
+    """Yield what makes dials; close all of it in the end."""
+    made = Dialling(hosts)
+    try:
+        yield made
+    finally:
+        made.close()

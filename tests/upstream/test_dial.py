@@ -1,0 +1,247 @@
+"""One dial: the order of endpoints, deadlines, retries, and what it says when there is nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ambassador.upstream import dial as dial_module
+from tests.support.deadline import soon
+from tests.support.dials import dialling
+from tests.support.net import LOCAL, black_hole, free_port
+from tests.support.servers import hold
+
+if TYPE_CHECKING:
+    from tests.conftest import Serve
+
+
+async def test_the_first_endpoint_that_accepts_is_taken(serve: Serve) -> None:
+    """Endpoints are tried in their order, and the first one that accepts is the one."""
+    first, second = serve(hold), serve(hold)
+    async with dialling() as on:
+        caller = on.call(on.upstream(first.port, second.port))
+        assert await caller.answered() == f"{LOCAL}:{first.port}"
+        assert caller.endpoint == 0
+        assert caller.leg is not None
+        assert caller.leg.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+        assert not second.accepted
+
+
+async def test_an_endpoint_that_refuses_is_passed_over(serve: Serve) -> None:
+    """A first endpoint that refuses costs no waiting: the second is tried at once."""
+    server = serve(hold)
+    async with dialling() as on:
+        caller = on.call(on.upstream(free_port(), server.port))
+        assert await caller.answered() == f"{LOCAL}:{server.port}"
+        assert caller.endpoint == 1
+
+
+async def test_a_black_hole_does_not_hide_a_live_second_endpoint(serve: Serve) -> None:
+    """A first endpoint that never answers leaves time for the second."""
+    server = serve(hold)
+    with black_hole() as port:
+        async with dialling() as on:
+            caller = on.call(on.upstream(port, server.port, timeout=2.0))
+            assert await caller.answered() == f"{LOCAL}:{server.port}"
+
+
+async def test_black_holes_before_a_live_endpoint_share_the_time(serve: Serve) -> None:
+    """Three black holes of a name's addresses and endpoints together do not use the whole timeout up."""
+    server = serve(hold)
+    with black_hole() as one, black_hole() as two, black_hole() as three:
+        async with dialling() as on:
+            caller = on.call(on.upstream(one, two, three, server.port, timeout=2.0))
+            assert await caller.answered() == f"{LOCAL}:{server.port}"
+
+
+async def test_an_upstream_that_starts_late_is_reached(serve: Serve) -> None:
+    """A refused dial is repeated until the upstream listens."""
+    server = serve(hold, listening=False)
+    async with dialling() as on:
+        upstream = on.upstream(server.port)
+        caller = on.call(upstream)
+        await soon(lambda: upstream.health[0].failures >= 3)
+        assert not caller.answers
+        server.start()
+        assert await caller.answered() == f"{LOCAL}:{server.port}"
+        assert upstream.dials() == 0
+
+
+@pytest.mark.parametrize("holes", [1, 2])
+async def test_nobody_answering_is_a_timeout(holes: int) -> None:
+    """A dial of black holes alone ends `connect_timeout`, and says who did not answer."""
+    with black_hole() as port:
+        async with dialling() as on:
+            caller = on.call(on.upstream(*[port] * holes, timeout=0.3))
+            assert await caller.answered() == "connect_timeout"
+            assert f"{LOCAL}:{port}" in caller.error
+
+
+async def test_an_upstream_that_never_comes_is_refused_at_the_deadline() -> None:
+    """A dial that is refused until its deadline ends `connect_refused`."""
+    port = free_port()
+    async with dialling() as on:
+        caller = on.call(on.upstream(port, timeout=0.3))
+        assert await caller.answered() == "connect_refused"
+        assert f"{LOCAL}:{port}: Connection refused" in caller.error
+
+
+async def test_a_cancelled_dial_closes_its_socket_and_says_nothing() -> None:
+    """Whoever cancels a dial gets no answer, and nothing of the dial is left."""
+    with black_hole() as port:
+        async with dialling() as on:
+            upstream = on.upstream(port, timeout=0.1)
+            caller = on.call(upstream)
+            assert caller.dial is not None
+            sock = caller.dial.connecting
+            assert sock is not None
+            caller.dial.cancel()
+            assert sock.fileno() == -1
+            assert upstream.dials() == 0
+            await asyncio.sleep(0.3)
+            assert caller.answers == 0
+            on.callers.clear()
+
+
+@pytest.mark.parametrize("name", ["nowhere.invalid", "a" * 64 + ".invalid", "\udcff.invalid", "..", "x" * 300])
+async def test_a_name_that_does_not_resolve_is_unresolved(name: str) -> None:
+    """A name that cannot be resolved, for whatever reason, ends `connect_unresolved` and is named."""
+    async with dialling() as on:
+        caller = on.call(on.upstream((name, 80), timeout=0.4))
+        assert await caller.answered() == "connect_unresolved"
+        assert caller.error.startswith(f"{name}: ")
+
+
+async def test_a_name_that_resolves_later_is_reached(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that is not there yet is looked up again within the same dial."""
+    server, answers = serve(hold), []
+
+    def late(name: str, *_: object, **__: object) -> list[tuple[object, ...]]:
+        answers.append(name)
+        if len(answers) < 3:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (LOCAL, 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", late)
+    async with dialling() as on:
+        assert await on.call(on.upstream(("late.example", server.port))).answered() == f"{LOCAL}:{server.port}"
+        assert len(answers) == 3
+
+
+async def test_a_name_is_resolved_again_at_each_dial(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When a name moves to another address, the next dial goes there."""
+    server = serve(hold)
+    where = [LOCAL]
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda *_, **__: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (where[0], 0))]
+    )
+    async with dialling() as on:
+        upstream = on.upstream(("moves.example", server.port))
+        assert await on.call(upstream).answered() == f"{LOCAL}:{server.port}"
+        server.stop()
+        server.host = where[0] = "127.0.0.2"
+        server.start()
+        assert await on.call(upstream).answered() == f"127.0.0.2:{server.port}"
+
+
+async def test_a_hanging_lookup_delays_no_other_endpoint(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name server that is silent uses up its share of the time only, and no other upstream waits for it."""
+    server, hang = serve(hold), threading.Event()
+
+    def silent(*_: object, **__: object) -> list[object]:
+        hang.wait(60)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    try:
+        async with dialling() as on:
+            slow = on.call(on.upstream(("silent.example", 80), server.port, timeout=2.0))
+            assert await on.call(on.upstream(server.port)).answered() == f"{LOCAL}:{server.port}"
+            assert not slow.answers
+            assert await slow.answered() == f"{LOCAL}:{server.port}"
+            assert await on.call(on.upstream(("silent.example", 80), timeout=0.2)).answered() == "connect_unresolved"
+            assert sum(thread.name == "lookup silent.example" for thread in threading.enumerate()) == 1
+    finally:
+        hang.set()
+
+
+async def test_a_dial_to_itself_is_refused_and_the_next_endpoint_is_tried(serve: Serve) -> None:
+    """An endpoint that is a listener of this process is never dialled; a second one is."""
+    server, own = serve(hold), serve(hold)
+    async with dialling() as on:
+        on.is_own = lambda _host, port: port == own.port
+        caller = on.call(on.upstream(own.port, timeout=0.3))
+        assert await caller.answered() == "connect_failed"
+        assert "this ambassador itself" in caller.error
+        assert await on.call(on.upstream(own.port, server.port)).answered() == f"{LOCAL}:{server.port}"
+        assert not own.accepted
+
+
+async def test_a_connection_to_itself_is_taken_for_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the kernel gives a dial the very port that it dials, TCP's meeting with itself is no success."""
+    port = free_port()
+
+    def own_port(_host: str) -> socket.socket:
+        sock = socket.socket()
+        sock.setblocking(False)  # noqa: FBT003 - the name of it
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((LOCAL, port))
+        return sock
+
+    monkeypatch.setattr(dial_module, "_new_socket", own_port)
+    monkeypatch.setattr(dial_module, "FIRST_EPHEMERAL_PORT", 1)
+    async with dialling() as on:
+        assert await on.call(on.upstream(port, timeout=0.3)).answered() == "connect_refused"
+
+
+async def test_running_out_of_descriptors_passes(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dial for which there is no descriptor at the moment is tried again and gets through."""
+    server = serve(hold)
+    new_socket = dial_module._new_socket
+    failures = [errno.EMFILE, errno.ENFILE, errno.ENOBUFS]
+
+    def short(host: str) -> socket.socket:
+        if failures:
+            raise OSError(failures.pop(), "out of something")
+        return new_socket(host)
+
+    monkeypatch.setattr(dial_module, "_new_socket", short)
+    async with dialling() as on:
+        assert await on.call(on.upstream(server.port)).answered() == f"{LOCAL}:{server.port}"
+
+
+async def test_an_error_of_ours_fails_one_dial(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unexpected error within a dial ends that dial as `failed`, with its name."""
+
+    def broken(_host: str) -> socket.socket:
+        raise LookupError("broken on purpose")
+
+    monkeypatch.setattr(dial_module, "_new_socket", broken)
+    async with dialling() as on:
+        upstream = on.upstream(9)
+        caller = on.call(upstream)
+        assert await caller.answered() == "failed"
+        assert caller.error == "LookupError: broken on purpose"
+        assert upstream.dials() == 0
+
+
+async def test_ipv6_endpoints_are_dialled() -> None:
+    """An IPv6 endpoint is dialled and written in brackets."""
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
+        port = server.getsockname()[1]
+        async with dialling() as on:
+            assert await on.call(on.upstream(("::1", port))).answered() == f"[::1]:{port}"
+
+
+async def test_a_dial_keeps_to_its_deadline_whatever_it_does() -> None:
+    """A dial that is refused, rests and is refused again has its answer soon after the deadline, and not before."""
+    async with dialling() as on:
+        started = time.monotonic()
+        await on.call(on.upstream(free_port(), free_port(), timeout=0.5)).answered()
+        assert time.monotonic() - started >= 0.45

@@ -1,0 +1,102 @@
+"""Names to addresses, off the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+
+import pytest
+
+from ambassador.upstream.resolve import Resolver
+from tests.support.deadline import soon
+
+Answers = list[tuple[tuple[str, ...], str | None]]
+
+
+def entry(address: str) -> tuple[object, ...]:
+    """Return what getaddrinfo says of *address*."""
+    return (socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0))
+
+
+async def look_up(resolver: Resolver, name: str) -> tuple[tuple[str, ...], str | None]:
+    """Return the answer for *name*."""
+    answers: Answers = []
+    resolver.lookup(name, lambda found, reason: answers.append((found, reason)))
+    assert answers == []  # never before it returns
+    await soon(lambda: answers)
+    return answers[0]
+
+
+async def test_addresses_come_in_order_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer has every address once, in the order of the name service."""
+    found = [entry("10.0.0.2"), entry("fd00::1"), entry("10.0.0.2"), entry("10.0.0.1")]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    answer = await look_up(Resolver(asyncio.get_running_loop()), "x")
+    assert answer == (("10.0.0.2", "fd00::1", "10.0.0.1"), None)
+
+
+async def test_who_asks_while_a_lookup_is_in_flight_shares_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred callers of one silent name are one thread, and all get its answer; another name does not wait."""
+    silent = threading.Event()
+    asked = []
+
+    def service(name: str, *_: object, **__: object) -> list[tuple[object, ...]]:
+        asked.append(name)
+        if name == "slow":
+            silent.wait(60)
+        return [entry("10.0.0.1")]
+
+    monkeypatch.setattr(socket, "getaddrinfo", service)
+    resolver = Resolver(asyncio.get_running_loop())
+    answers: Answers = []
+    for _ in range(100):
+        resolver.lookup("slow", lambda found, reason: answers.append((found, reason)))
+    try:
+        assert await look_up(resolver, "quick") == (("10.0.0.1",), None)
+        assert answers == []
+    finally:
+        silent.set()
+    await soon(lambda: len(answers) == 100)
+    assert sorted(asked) == ["quick", "slow"]
+    await look_up(resolver, "slow")
+    assert asked.count("slow") == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "Name or service not known"),
+        (UnicodeError("label too long"), "label too long"),
+    ],
+)
+async def test_a_failed_lookup_says_why(error: Exception, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lookup that fails answers with no address and with the reason in words."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    found, reason = await look_up(Resolver(asyncio.get_running_loop()), "x")
+    assert found == ()
+    assert reason is not None
+    assert said in reason
+
+
+def test_an_answer_after_the_loop_is_closed_harms_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name server that answers when the event loop is gone causes no error in its thread."""
+    silent = threading.Event()
+
+    def service(*_: object, **__: object) -> list[object]:
+        silent.wait(60)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", service)
+    loop = asyncio.new_event_loop()
+    Resolver(loop).lookup("late", lambda *_: None)
+    (thread,) = (thread for thread in threading.enumerate() if thread.name == "lookup late")
+    assert thread.daemon
+    loop.close()
+    silent.set()
+    thread.join(30)
+    assert not thread.is_alive()
