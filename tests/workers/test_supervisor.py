@@ -1,0 +1,435 @@
+"""Several workers behave as one ambassador: towards clients, towards signals, and towards whoever asks how it is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.deadline import eventually
+from tests.support.net import LOCAL, connect, exactly, final_error, read_to_end
+from tests.support.servers import echo, hold
+from tests.workers.conftest import alive, children
+
+if TYPE_CHECKING:
+    from tests.conftest import Launch, Serve
+    from tests.workers.conftest import Fleet, LaunchFleet
+
+
+def say(client: socket.socket, text: bytes = b"hello") -> None:
+    """Have *text* come back from an echoing upstream."""
+    client.sendall(text)
+    assert exactly(client, len(text)) == text
+
+
+def talk(running: Fleet, clients: int) -> list[socket.socket]:
+    """Return so many clients, each of which has talked with the upstream."""
+    connected = [running.ambassador.connect() for _ in range(clients)]
+    for client in connected:
+        say(client)
+    return connected
+
+
+def close(clients: list[socket.socket]) -> None:
+    """End every client's stream, in order, and wait for the end of the upstream's."""
+    for client in clients:
+        client.shutdown(socket.SHUT_WR)
+        assert read_to_end(client) == b""
+        client.close()
+
+
+def was_reset(client: socket.socket) -> bool:
+    """Read the stream to its end; tell whether that was a reset."""
+    with client:
+        return final_error(client) is ConnectionResetError
+
+
+def test_clients_are_shared_out_among_all_workers(fleet: LaunchFleet, serve: Serve, loop_name: str) -> None:
+    """Of forty clients each of two workers serves some, and all are seen at the one admin address."""
+    running = fleet(serve(echo).port, loop=loop_name)
+
+    clients = talk(running, 40)
+
+    owners = running.owners()
+    assert sum(owners) == 40
+    assert min(owners) > 0
+    assert running.metric("ambassador_connections_active", route=f"up:{running.ambassador.port}") == 40
+    assert len(running.pids) == 2
+    assert sorted(running.pids) == sorted(children(running.ambassador.pid))
+    close(clients)
+    assert running.ambassador.stop() == 0
+
+
+def test_one_worker_is_the_process_itself(ambassador: Launch, serve: Serve) -> None:
+    """With one worker, which is the default, there is no second process."""
+    running = ambassador(serve(echo).port, settings={"WORKERS": "1"})
+
+    assert children(running.pid) == []
+    assert running.named("worker.started") == []
+
+
+def test_auto_is_one_worker_a_core(fleet: LaunchFleet, serve: Serve) -> None:
+    """`auto` starts as many workers as there are cores for this process, and none beside itself on a single one."""
+    cores = len(os.sched_getaffinity(0))
+    running = fleet(serve(echo).port, settings={"WORKERS": "auto"})
+
+    assert len(children(running.ambassador.pid)) == (cores if cores > 1 else 0)
+
+
+@pytest.mark.parametrize("where", ["route", "admin"])
+def test_a_port_in_use_ends_the_start_before_anybody_is_served(fleet: LaunchFleet, serve: Serve, where: str) -> None:
+    """An address in use is exit code 1 with the address in the message, and no worker is ever started."""
+    server = serve(echo)
+    taken = {"route": {"ROUTES": f"{server.port}=127.0.0.1:9"}, "admin": {"ADMIN": f"{LOCAL}:{server.port}"}}
+
+    running = fleet(server.port, settings=taken[where], wait=False)
+
+    assert running.ambassador.exit_code() == 1
+    assert f":{server.port}" in "\n".join(running.ambassador.lines)
+    assert running.ambassador.events == []
+
+
+def test_ready_is_said_once_when_all_serve(fleet: LaunchFleet, serve: Serve) -> None:
+    """`ambassador.ready` and each listener are logged once, by the parent, after both workers were started."""
+    running = fleet(serve(echo).port)
+
+    names = [event["event"] for event in running.ambassador.events]
+    assert names == ["worker.started", "worker.started", "route.listening", "ambassador.ready"]
+    assert running.ask("/readyz").status == 200
+
+
+def test_readiness_waits_for_the_last_worker(fleet: LaunchFleet, serve: Serve) -> None:
+    """While one of the first workers has not got to serving, the ambassador is not ready; then it is."""
+    late = (
+        "import os, time\nfrom ambassador.workers.worker import WorkerProcess\ntake = WorkerProcess.take\n"
+        "def wait(self, sockets):\n"
+        "    while self._place.index == 1 and os.environ.get('HOLD') and os.path.exists(os.environ['HOLD']):\n"
+        "        time.sleep(0.01)\n    take(self, sockets)\nWorkerProcess.take = wait\n"
+    )
+    held = f"/tmp/ambassador-hold-{os.getpid()}"  # noqa: S108 - only whether it exists matters
+    with open(held, "w", encoding="ascii"):
+        running = fleet(serve(echo).port, prelude=f"import os\nos.environ['HOLD'] = {held!r}\n{late}", wait=False)
+    try:
+        running.ambassador.wait_for("worker.started", 2)
+        with running.ambassador.connect() as client:
+            say(client)  # by the one that serves
+        assert running.ambassador.named("ambassador.ready") == []
+    finally:
+        os.unlink(held)
+
+    running.ambassador.ready()
+    assert running.ask("/readyz").status == 200
+
+
+def test_a_killed_worker_is_replaced_and_the_others_go_on(fleet: LaunchFleet, serve: Serve, loop_name: str) -> None:
+    """When a worker is killed its successor serves, the other one's connections live, and what it counted stays."""
+    running = fleet(serve(echo).port, loop=loop_name)
+    clients = talk(running, 20)
+    before = running.metrics()
+    victim, survivor = running.pids
+    lives = {entry["client"] for entry in running.json("/connections")["connections"] if entry["id"] % 2 == 1}
+    assert 0 < len(lives) < 20
+
+    os.kill(victim, signal.SIGKILL)
+    (died,) = running.ambassador.wait_for("worker.died")
+    running.ambassador.wait_for("worker.started", 3)
+
+    assert (died["pid"], died["signal"]) == (victim, "SIGKILL")
+    assert running.pids[0] == survivor
+    living = [client for client in clients if "{}:{}".format(*client.getsockname()) in lives]
+    for client in set(clients) - set(living):
+        was_reset(client)  # or not: that is what the kernel makes of a process that is killed
+    for client in living:
+        say(client)
+    more = talk(running, 20)
+    route = f"up:{running.ambassador.port}"
+    expected = 5 * (20 + len(lives) + 20)
+    eventually(lambda: running.metric("ambassador_bytes_total", route=route, direction="up") == expected)
+    assert running.metric("ambassador_connections_active", route=route) == len(lives) + 20
+    for key, value in running.metrics().items():
+        assert value >= before.get(key, value) or not key[0].endswith(("_total", "_count", "_sum", "_bucket")), key
+    close(living + more)
+    assert running.ambassador.stop() == 0
+
+
+def test_clients_that_wait_pass_to_the_successors(fleet: LaunchFleet, serve: Serve) -> None:
+    """Clients in the queue of workers that hang and die are served by those that come after them."""
+    running = fleet(serve(echo).port)
+    for pid in running.pids:
+        os.kill(pid, signal.SIGSTOP)
+    clients = [running.ambassador.connect() for _ in range(10)]
+
+    for pid in running.pids:
+        os.kill(pid, signal.SIGKILL)
+
+    for client in clients:
+        say(client)
+    close(clients)
+
+
+def test_a_worker_that_hangs_keeps_nobody_waiting(fleet: LaunchFleet, serve: Serve) -> None:
+    """While a worker is stopped, the other serves all who come and the admin address answers with its last report."""
+    running = fleet(serve(echo).port)
+    close(talk(running, 10))
+    route = f"up:{running.ambassador.port}"
+    eventually(lambda: running.metric("ambassador_connections_total", route=route, end="closed") == 10)
+    os.kill(running.pids[0], signal.SIGSTOP)
+    try:
+        close(talk(running, 10))
+
+        assert running.metric("ambassador_connections_total", route=route, end="closed") == 20
+        assert running.ask("/readyz").status == 200
+    finally:
+        os.kill(running.pids[0], signal.SIGCONT)
+
+
+def test_numbers_of_connections_never_come_again(fleet: LaunchFleet, serve: Serve) -> None:
+    """A successor goes on counting far above its predecessor, so that no two lines of the log have one number."""
+    running = fleet(serve(echo).port)
+    close(talk(running, 10))
+    running.ambassador.closed(10)
+
+    os.kill(running.pids[0], signal.SIGKILL)
+    running.ambassador.wait_for("worker.started", 3)
+    close(talk(running, 20))
+
+    numbers = [event["id"] for event in running.ambassador.closed(30)]
+    assert len(set(numbers)) == len(numbers)
+
+
+def test_sums_are_exact_while_connections_live(fleet: LaunchFleet, serve: Serve) -> None:
+    """What two workers moved, over connections that ended and connections that live, is in the metrics to the byte."""
+    running = fleet(serve(echo).port)
+    route = f"up:{running.ambassador.port}"
+
+    close(talk(running, 15))
+    clients = talk(running, 15)
+    for size, client in enumerate(clients):
+        say(client, bytes(1000 + size))
+
+    total = 30 * 5 + sum(1000 + size for size in range(15))
+    assert running.metric("ambassador_bytes_total", route=route, direction="up") == total
+    assert running.metric("ambassador_bytes_total", route=route, direction="down") == total
+    status = running.route()
+    assert (status["active"], status["ends"]["closed"], status["bytes_up"]) == (15, 15, total)
+    assert running.json("/status")["workers"] == 2
+    close(clients)
+
+
+def test_a_connection_of_any_worker_can_be_reset(fleet: LaunchFleet, serve: Serve) -> None:
+    """DELETE finds the connection's worker, resets that connection and no other; an unknown number is 404."""
+    running = fleet(serve(echo).port)
+    clients = {"{}:{}".format(*client.getsockname()): client for client in talk(running, 12)}
+
+    for entry in running.json("/connections")["connections"][::2]:
+        assert running.ask(f"/connections/{entry['id']}", "DELETE").status in {200, 204}
+        assert was_reset(clients.pop(entry["client"]))
+
+    for client in clients.values():
+        say(client)
+    assert running.ask("/connections/999999999", "DELETE").status == 404
+    assert len(running.ambassador.closed(6)) == 6
+    close(list(clients.values()))
+
+
+def test_sigterm_drains_under_load_and_is_well(fleet: LaunchFleet, serve: Serve, loop_name: str) -> None:
+    """At SIGTERM every exchange under way is finished, whoever comes later is refused, and the exit code is 0."""
+    running = fleet(serve(echo).port, settings={"DRAIN_TIMEOUT": "25s"}, loop=loop_name)
+    clients = talk(running, 30)
+    finished = []
+
+    def exchange(client: socket.socket) -> None:
+        for _ in range(20):
+            say(client, os.urandom(20_000))
+        close([client])
+        finished.append(client)
+
+    threads = [threading.Thread(target=exchange, args=(client,)) for client in clients]
+    for thread in threads[:15]:
+        thread.start()
+    running.ambassador.signal(signal.SIGTERM)
+    running.ambassador.wait_for("worker.draining", 2)
+    for thread in threads[15:]:
+        thread.start()
+    eventually(lambda: refused(running.ambassador.port), "a listener that is closed")
+    for thread in threads:
+        thread.join()
+
+    assert running.ambassador.exit_code() == 0
+    assert len(finished) == 30
+    assert {event["end"] for event in running.ambassador.named("connection.closed")} == {"closed"}
+    assert len(running.ambassador.named("ambassador.draining")) == 1
+    assert [event["exit_code"] for event in running.ambassador.named("ambassador.stopped")] == [0]
+    assert running.ambassador.named("worker.died") == []
+
+
+def refused(port: int) -> bool:
+    """Tell whether nobody listens on *port*."""
+    try:
+        connect(port).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_a_second_signal_cuts_all_workers(fleet: LaunchFleet, serve: Serve) -> None:
+    """The second signal resets what is left in every worker, and the exit code says so."""
+    running = fleet(serve(hold).port, settings={"DRAIN_TIMEOUT": "25s"})
+    clients = [running.ambassador.connect() for _ in range(10)]
+    eventually(lambda: sum(running.owners()) == 10)
+
+    running.ambassador.signal(signal.SIGTERM)
+    running.ambassador.wait_for("worker.draining", 2)
+    running.ambassador.signal(signal.SIGTERM)
+
+    assert running.ambassador.exit_code() == 1
+    assert [was_reset(client) for client in clients] == [True] * 10
+    assert [event["end"] for event in running.ambassador.named("connection.closed")] == ["drained"] * 10
+
+
+def test_an_expired_drain_cuts_and_says_so(fleet: LaunchFleet, serve: Serve) -> None:
+    """Connections that outlive the drain's time are reset, and the exit code is 1."""
+    running = fleet(serve(hold).port, settings={"DRAIN_TIMEOUT": "100ms"})
+    with running.ambassador.connect() as client:
+        eventually(lambda: sum(running.owners()) == 1)
+
+        assert running.ambassador.stop() == 1
+        assert final_error(client) is ConnectionResetError
+
+
+def test_a_signal_to_the_whole_group_drains_once(fleet: LaunchFleet, serve: Serve) -> None:
+    """A signal that the workers get as well, from a terminal or a service manager, is one signal: nobody is cut."""
+    running = fleet(serve(echo).port, settings={"DRAIN_TIMEOUT": "25s"})
+    clients = talk(running, 6)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        for pid in running.pids:
+            os.kill(pid, number)
+    running.ambassador.signal(signal.SIGTERM)
+    running.ambassador.wait_for("worker.draining", 2)
+    for client in clients:
+        say(client)
+    close(clients)
+
+    assert running.ambassador.exit_code() == 0
+
+
+def test_a_worker_told_to_end_drains_and_is_replaced(fleet: LaunchFleet, serve: Serve) -> None:
+    """SIGTERM to one worker lets its connections end, while its successor and its sibling serve those who come."""
+    running = fleet(serve(echo).port, settings={"DRAIN_TIMEOUT": "25s"})
+    clients = talk(running, 10)
+
+    os.kill(running.pids[0], signal.SIGTERM)
+    running.ambassador.wait_for("worker.draining")
+    for client in [*clients, *talk(running, 4)]:
+        say(client)
+        close([client])
+
+    running.ambassador.wait_for("worker.died", exit_code=0)
+    running.ambassador.wait_for("worker.started", 3)
+    assert running.ambassador.stop() == 0
+
+
+def test_readiness_goes_first_at_the_drain(fleet: LaunchFleet, serve: Serve) -> None:
+    """During DRAIN_DELAY `/readyz` is 503 while both workers still accept; a request to drain is as good as SIGTERM."""
+    running = fleet(serve(echo).port, settings={"DRAIN_DELAY": "500ms"})
+
+    assert running.ask("/drain", "POST").status < 300
+    answer = running.ask("/readyz")
+    clients = talk(running, 4)
+
+    assert (answer.status, "draining" in answer.body) == (503, True)
+    close(clients)
+    assert running.ambassador.exit_code() == 0
+
+
+def test_sighup_ends_nobody(fleet: LaunchFleet, serve: Serve) -> None:
+    """SIGHUP, to the parent or to all, leaves every process and connection as they are."""
+    running = fleet(serve(echo).port)
+    (client,) = talk(running, 1)
+
+    for pid in (running.ambassador.pid, *running.pids):
+        os.kill(pid, signal.SIGHUP)
+
+    say(client)
+    close([client])
+    assert running.ambassador.stop() == 0
+    assert running.ambassador.named("worker.died") == []
+
+
+def test_workers_end_when_their_parent_is_killed(fleet: LaunchFleet, serve: Serve) -> None:
+    """Workers whose parent is gone let their connections end, accept nobody, and end themselves."""
+    running = fleet(serve(echo).port, settings={"DRAIN_TIMEOUT": "25s"})
+    pids = running.pids
+    clients = talk(running, 4)
+
+    running.ambassador.signal(signal.SIGKILL)
+    running.ambassador.wait_for("worker.draining", 2, reason="parent gone")
+    for client in clients:
+        say(client)
+    eventually(lambda: refused(running.ambassador.port), "a listener that is closed")
+    close(clients)
+
+    eventually(lambda: not any(alive(pid) for pid in pids), "both workers ended")
+
+
+def test_a_worker_that_hangs_at_the_drain_is_killed(fleet: LaunchFleet, serve: Serve) -> None:
+    """A worker that does not end in its time is killed, and the exit code tells."""
+    running = fleet(serve(echo).port, settings={"DRAIN_TIMEOUT": "0"})
+    os.kill(running.pids[1], signal.SIGSTOP)
+
+    assert running.ambassador.stop() == 1
+    assert [event["signal"] for event in running.ambassador.named("worker.died")] == ["SIGKILL"]
+
+
+def test_workers_that_cannot_serve_end_the_start(fleet: LaunchFleet, serve: Serve) -> None:
+    """A worker that fails before it serves says why, and ends the ambassador with exit code 1 instead of a loop."""
+    broken = (
+        "from ambassador.workers.worker import WorkerProcess\n"
+        "def fail(self, sockets):\n    raise RuntimeError('broken')\nWorkerProcess.take = fail\n"
+    )
+    running = fleet(serve(echo).port, prelude=broken, wait=False)
+
+    assert running.ambassador.exit_code() == 1
+    assert "RuntimeError: broken" in {event["error"] for event in running.ambassador.named("worker.failed")}
+
+
+def test_successors_of_the_short_lived_come_ever_later(fleet: LaunchFleet, serve: Serve) -> None:
+    """Each early death of a worker doubles the pause before the next birth; its sibling serves in the meantime."""
+    running = fleet(serve(echo).port)
+    pauses = []
+    for count in range(3, 6):
+        killed = running.pids[0] if count == 3 else running.pids[-1]
+        os.kill(killed, signal.SIGKILL)
+        died = time.monotonic()
+        close(talk(running, 1))
+        running.ambassador.wait_for("worker.started", count)
+        pauses.append(time.monotonic() - died)
+
+    # Lower bounds only: the pauses are 0.1, 0.2 and 0.4 seconds, however slow the machine.
+    assert [pause >= bound for pause, bound in zip(pauses, (0.1, 0.2, 0.4), strict=True)] == [True] * 3
+    assert len({event["pid"] for event in running.ambassador.named("worker.started")}) == 5
+
+
+def test_lines_of_several_processes_stay_whole(fleet: LaunchFleet, serve: Serve) -> None:
+    """However many lines two workers write at once, each arrives as one event."""
+    running = fleet(serve(echo).port)
+
+    def many() -> None:
+        for _ in range(100):
+            close(talk(running, 1))
+
+    threads = [threading.Thread(target=many) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(running.ambassador.closed(400)) == 400
+    assert running.ambassador.stop() == 0
+    assert running.ambassador.lines == []
