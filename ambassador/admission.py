@@ -184,6 +184,11 @@ class Admission:
         return self._owner is None
 
     def _admit(self, header: Header | None, early: bytes) -> None:
+        if self._leg.error:
+            # Its reset came along with its last proof: no event will tell of that again.
+            self._end = "client_gone"
+            self._refuse("")
+            return
         owner, self._owner = self._owner, None
         self._door.leave(self)
         if owner is not None:

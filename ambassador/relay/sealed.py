@@ -58,7 +58,8 @@ class Sealing(Direction):
                 return
             if count == 0:
                 self._ending = True
-                sealed = self._codec.end()
+                # A reset reads like an end of stream once its error was asked for; nothing must say that it was one.
+                sealed = b"" if self.source.error else self._codec.end()
             else:
                 sealed = self._codec.encrypt(VIEW[:count])
             self._sealed = count
@@ -87,6 +88,8 @@ class Opening(Direction):
     def __init__(self, source: Leg, sink: Leg, relay: Relay, codec: Codec) -> None:
         super().__init__(source, sink, relay)
         self._codec = codec
+        # The events of the handshake are not known here: the end may be in sight already.
+        source.finishing = True
 
     def pump(self) -> None:
         """Move bytes until the source is dry, the sink is full, or the turn is used up."""
@@ -98,6 +101,8 @@ class Opening(Direction):
         while self.source.readable:
             count = self._read()
             if count < 0:
+                # Dry, so from here on every end is told by an event.
+                self.source.finishing = self.source.urgent or bool(self.source.error)
                 return
             if count == 0:
                 self.over = True
