@@ -1,0 +1,169 @@
+"""Events reach the socket that they are meant for, and no other."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ambassador import poller as poller_module
+from ambassador.poller import ENDED, IN, OUT, Poller
+from tests.support.deadline import soon
+from tests.support.net import pair, reset
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+@pytest.fixture
+async def poller() -> AsyncIterator[Poller]:
+    """Return a poller on the running loop."""
+    made = Poller(asyncio.get_running_loop())
+    yield made
+    made.shut_down()
+
+
+async def test_the_present_state_comes_first_and_then_each_change(poller: Poller) -> None:
+    """A socket is told once that it is writable, and then again only when something changes."""
+    ours, theirs = pair()
+    masks: list[int] = []
+    with theirs:
+        poller.register(ours, masks.append)
+        await soon(lambda: masks)
+        assert masks == [OUT]
+        theirs.sendall(b"x")
+        await soon(lambda: len(masks) == 2)
+        assert masks[1] & IN
+        await asyncio.sleep(0.02)
+        assert len(masks) == 2  # unread data is no news
+        theirs.shutdown(socket.SHUT_WR)
+        await soon(lambda: masks[-1] & ENDED)
+        poller.close(ours)
+
+
+async def test_a_reset_is_told_to_who_does_not_read(poller: Poller) -> None:
+    """A reset comes as an event even while earlier data lies unread."""
+    ours, theirs = pair()
+    masks: list[int] = []
+    poller.register(ours, masks.append)
+    theirs.sendall(b"unread")
+    await soon(lambda: masks and masks[-1] & IN)
+    reset(theirs)
+    await soon(lambda: masks[-1] & poller_module.ERROR)
+    poller.close(ours)
+
+
+async def test_an_event_of_the_same_turn_never_reaches_a_newer_socket(poller: Poller) -> None:
+    """A socket closed by another's handler keeps its number until the turn is over, and hears nothing more."""
+    first, first_peer = pair()
+    second, second_peer = pair()
+    heard: list[str] = []
+    opened: list[socket.socket] = []
+
+    def close_other(mine: str, other: socket.socket) -> None:
+        heard.append(mine)
+        if len(heard) == 1:
+            number = other.fileno()
+            poller.close(other)
+            newcomer = socket.socket()
+            opened.append(newcomer)
+            assert newcomer.fileno() != number
+            poller.register(newcomer, lambda _mask: heard.append("newcomer"))
+
+    with first_peer, second_peer:
+        # Both are writable, so both have an event in the very first turn.
+        poller.register(first, lambda _mask: close_other("first", second))
+        poller.register(second, lambda _mask: close_other("second", first))
+        await soon(lambda: heard)
+        await asyncio.sleep(0.02)
+        assert len([name for name in heard if name != "newcomer"]) == 1
+        assert sorted((first.fileno() == -1, second.fileno() == -1)) == [False, True]
+        for sock in (first, second, *opened):
+            if sock.fileno() != -1:
+                poller.close(sock)
+
+
+async def test_a_new_handler_takes_over(poller: Poller) -> None:
+    """After a change of handlers the old one hears nothing, and the new one is told only of what is new."""
+    ours, theirs = pair()
+    old: list[int] = []
+    new: list[int] = []
+    with theirs:
+        poller.register(ours, old.append)
+        await soon(lambda: old)
+        poller.rehandle(ours, new.append)
+        await asyncio.sleep(0.02)
+        assert new == []
+        theirs.sendall(b"x")
+        await soon(lambda: new)
+        assert len(old) == 1
+        poller.close(ours)
+
+
+async def test_a_handler_that_fails_leaves_the_others_at_work(poller: Poller) -> None:
+    """An error that a handler lets out reaches the loop's handler of exceptions, and later events still come."""
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context.get("exception")))
+    ours, theirs = pair()
+    masks: list[int] = []
+
+    def fail_once(mask: int) -> None:
+        masks.append(mask)
+        if len(masks) == 1:
+            raise LookupError("broken on purpose")
+
+    with theirs:
+        poller.register(ours, fail_once)
+        await soon(lambda: masks)
+        theirs.sendall(b"x")
+        await soon(lambda: len(masks) == 2)
+        assert [type(error) for error in told] == [LookupError]
+        poller.close(ours)
+
+
+async def test_work_put_off_is_done_in_a_later_turn_and_once(poller: Poller) -> None:
+    """What a handler puts off runs once, in order, and work that puts itself off does not starve the loop."""
+    done: list[str] = []
+
+    def again() -> None:
+        done.append("again")
+        if len(done) < 50:
+            poller.again(again)
+
+    poller.again(lambda: done.append("first"))
+    poller.again(again)
+    assert done == []
+    turns = 0
+    while len(done) < 50:
+        turns += 1
+        await asyncio.sleep(0)
+    assert done[:2] == ["first", "again"]
+    assert turns >= 20
+
+
+async def test_more_events_than_a_turn_takes_all_come(poller: Poller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With more sockets ready than a turn hands out, each is told in one of the next turns."""
+    monkeypatch.setattr(poller_module, "_EVENTS_A_TURN", 4)
+    told: set[int] = set()
+    pairs = [socket.socketpair() for _ in range(50)]
+    for number, (ours, _) in enumerate(pairs):
+        poller.register(ours, lambda _mask, number=number: told.add(number))  # type: ignore[misc]  # a default
+    await soon(lambda: len(told) == 50)
+    for ours, theirs in pairs:
+        poller.close(ours)
+        theirs.close()
+
+
+def test_a_poller_leaves_no_descriptor() -> None:
+    """A poller that is shut down has closed what it opened."""
+
+    async def use() -> None:
+        Poller(asyncio.get_running_loop()).shut_down()
+
+    asyncio.run(use())
+    before = len(os.listdir("/proc/self/fd"))
+    asyncio.run(use())
+    assert len(os.listdir("/proc/self/fd")) == before
