@@ -284,12 +284,13 @@ class Process:
         self.pipes.close()
 
     def _cut_late(self) -> None:
-        self.timeouts.cut_late(self.connections.live.values(), time.monotonic())
+        # Scheduled first: whatever goes wrong in one round, there is a next.
         self.loop.call_later(self.timeouts.pause, self._cut_late)
+        self.timeouts.cut_late(self.connections.live.values(), time.monotonic())
 
     def _sweep(self) -> None:
-        self.connections.sweep(time.monotonic())
         self.loop.call_later(_SWEEP_SECONDS, self._sweep)
+        self.connections.sweep(time.monotonic())
 
 
 def tunnel_credentials(settings: Settings) -> Credentials | None:

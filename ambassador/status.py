@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ambassador import healthcheck
+from ambassador.report import IN_ORDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,8 +23,6 @@ _WIDEST = 120
 # Go home and overwrite: clearing the screen first would make it flicker (ECMA-48: CUP, EL, ED).
 _HOME, _CLEAR_LINE, _CLEAR_REST = "\x1b[H", "\x1b[K", "\x1b[J"
 _STEPS = ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s"))
-# Ends that are the ordinary course of things; the others are worth a number of their own.
-_IN_ORDER = frozenset({"closed", "client_reset", "client_gone"})
 
 
 def run(*, watch: bool) -> int:
@@ -85,7 +84,7 @@ def lay_out(status: Mapping[str, Any]) -> Iterator[str]:
     yield f"{'ROUTE':<24}{'LIVE':>7}{'ENDED':>10}{'IN TROUBLE':>12}{'UP':>11}{'DOWN':>11}"
     for route in status["routes"]:
         ended = sum(route["ends"].values())
-        trouble = sum(count for end, count in route["ends"].items() if end not in _IN_ORDER)
+        trouble = sum(count for end, count in route["ends"].items() if end not in IN_ORDER)
         yield (
             f"{_clip(route['name'], 23):<24}{route['active']:>7}{ended:>10}{trouble:>12}"
             f"{_size(route['bytes_up']):>11}{_size(route['bytes_down']):>11}"

@@ -6,6 +6,8 @@ import asyncio
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ambassador.report import IN_ORDER
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -64,8 +66,15 @@ class History:
             "ended": [
                 _rate(sum(old.ends.values()), sum(new.ends.values()), new.at - old.at, digits=1) for old, new in pairs
             ],
+            "troubled": [
+                _rate(_troubled(old.ends), _troubled(new.ends), new.at - old.at, digits=1) for old, new in pairs
+            ],
             "ends": dict(ended),
         }
+
+
+def _troubled(ends: Mapping[str, int]) -> int:
+    return sum(count for end, count in ends.items() if end not in IN_ORDER)
 
 
 def _rate(old: int, new: int, seconds: float, *, digits: int | None = None) -> float:

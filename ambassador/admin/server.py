@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -14,6 +13,7 @@ from ambassador.admin.door import Door
 from ambassador.admin.exposition import CONTENT_TYPE, Exposition
 from ambassador.admin.guard import refusal
 from ambassador.admin.history import History
+from ambassador.admin.page import Page
 
 if TYPE_CHECKING:
     import socket
@@ -37,15 +37,6 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Server": "ambassador",
     "X-Content-Type-Options": "nosniff",
-}
-# The page asks nobody but this server, and nobody frames it.
-_PAGE_HEADERS = {
-    **_HEADERS,
-    "Content-Security-Policy": (
-        "default-src 'none'; connect-src 'self'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "Referrer-Policy": "no-referrer",
 }
 
 
@@ -81,7 +72,7 @@ class _Admin:
         self._token = token
         self._exposition = Exposition()
         self._history = History()
-        self._page = resources.files("ambassador.admin").joinpath("page.html").read_bytes()
+        self._page = Page.load()
         self.on_request: Callable[[object], None] = lambda _client: None
 
     async def remembering(self, _app: web.Application) -> AsyncIterator[None]:
@@ -116,7 +107,7 @@ class _Admin:
 
     async def page(self, _request: web.Request) -> web.Response:
         """Return the page for people."""
-        return web.Response(body=self._page, content_type="text/html", charset="utf-8", headers=_PAGE_HEADERS)
+        return web.Response(body=self._page.body, headers={**_HEADERS, **self._page.headers})
 
     async def livez(self, _request: web.Request) -> web.Response:
         """Say that the event loop turns."""

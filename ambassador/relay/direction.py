@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 READ_BYTES = 65536
 # After this many bytes a direction lets the others have their turn, so that a bulk stream delays nobody for long.
 TURN_BYTES = 8 * READ_BYTES
-# A direction runs full when this many reads in a row fill the buffer.
+# A direction runs full when this many reads in a row fill the buffer, until as many turns in a row move less than this.
 _FULL_READS = 4
+_STILL_FULL = READ_BYTES // 4
 _NON_BLOCKING = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE if hasattr(os, "splice") else 0
 # What a kernel or a sandbox says that does not splice these sockets; nothing was moved then.
 _NO_SPLICE = frozenset({EINVAL, ENOSYS, EPERM})
@@ -40,7 +41,7 @@ class Direction:
         over: nothing will be moved any more: the end of stream went on, or the relay gave the direction up.
     """
 
-    __slots__ = ("_full_reads", "_held", "_pipe", "blocked", "moved", "over", "relay", "sink", "source")
+    __slots__ = ("_full", "_full_reads", "_held", "_pipe", "blocked", "moved", "over", "relay", "sink", "source")
 
     def __init__(self, source: Leg, sink: Leg, relay: Relay) -> None:
         self.source = source
@@ -50,6 +51,7 @@ class Direction:
         self.blocked = False
         self.over = False
         self._full_reads = 0
+        self._full = False
         self._held: memoryview | None = None
         self._pipe: Pipe | None = None
 
@@ -57,7 +59,7 @@ class Direction:
         """Move bytes until the source is dry, the sink is full, or the turn is used up."""
         if self.over:
             return
-        if self._full_reads >= _FULL_READS and self._pipe is None and not self.blocked:
+        if self._full and self._pipe is None and not self.blocked:
             self._pipe = None if self.source.urgent else self.relay.pipes.take()
         if self._pipe is not None:
             self._splice(self._pipe)
@@ -86,6 +88,7 @@ class Direction:
                 self._full_reads = 0
             else:
                 self._full_reads += 1
+                self._full = self._full_reads >= _FULL_READS
             try:
                 sent = send(VIEW[:count])
             except BlockingIOError:
@@ -120,15 +123,16 @@ class Direction:
             pipe.filled -= sent
             self.moved += sent
             moved += sent
-            self.blocked = pipe.filled > 0
+            if self.blocked and not pipe.filled:
+                self._unblock()
             if moved >= TURN_BYTES and not self.blocked:
                 self.relay.poller.again(self.resume)
                 return
         if not self.over:
             # An idle direction holds no pipe. One that still runs full will be lent another.
             self._stop_splicing()
-            if moved < READ_BYTES:
-                self._full_reads = 0
+            self._full_reads = _FULL_READS if moved >= _STILL_FULL else self._full_reads - 1
+            self._full = self._full_reads > 0
 
     def _fill(self, pipe: Pipe, source: int) -> bool:
         """Splice from the source into the empty pipe; tell whether there is something in it now."""
@@ -140,7 +144,7 @@ class Direction:
         except OSError as error:
             if error.errno in _NO_SPLICE:
                 self.relay.pipes.refuse()
-                self._full_reads = 0
+                self._full = False
                 self._stop_splicing()
                 self.relay.poller.again(self.resume)
             else:
@@ -226,5 +230,11 @@ class Direction:
             self._held = held[sent:]
             return False
         self._held = None
-        self.blocked = False
+        self._unblock()
         return True
+
+    def _unblock(self) -> None:
+        self.blocked = False
+        if self.source.muted:
+            self.source.muted = False
+            self.relay.poller.unmute(self.source.socket)

@@ -35,6 +35,7 @@ class Leg:
         "error",
         "finishing",
         "into",
+        "muted",
         "name",
         "out",
         "readable",
@@ -58,6 +59,7 @@ class Leg:
         self.error = 0
         self.reason = ""
         self.urgent = False
+        self.muted = False
         self.silent_since: float | None = None
 
     def note(self, mask: int) -> None:
@@ -76,12 +78,17 @@ class Leg:
                 if self.error:
                     relay.lose(self, self.error)
                     return
-            if mask & poller.IN:
-                self.readable = True
             if mask & poller.OUT and self.into.blocked:
                 self.into.pump()
+            if mask & poller.IN:
+                self.readable = not relay.over
             if self.readable:
-                self.out.pump()
+                if self.out.blocked and not self.muted:
+                    # More of what cannot be passed on yet: each segment would be an event to no purpose.
+                    self.muted = True
+                    relay.poller.mute(self.socket)
+                else:
+                    self.out.pump()
         except Exception as error:  # noqa: BLE001 - a connection ends here, the process does not
             relay.fail(error)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 
-# What a direction may move at once: enough to make the system call cheap, little enough that a turn stays short.
-PIPE_BYTES = 256 * 1024
+# What a direction may move at once. Against 256 KiB it saves a tenth of the CPU of a bulk stream, and more of its time.
+PIPE_BYTES = 1024 * 1024
 # pipe(7): past its share of pages (pipe-user-pages-soft) an unprivileged user gets pipes of a page or two, which are
 # slower than copying.
 _USEFUL_BYTES = 64 * 1024
@@ -52,9 +52,9 @@ class Pipes:
         return pipe
 
     def give_back(self, pipe: Pipe) -> None:
-        """Take a pipe back; one with bytes in it, of a connection that was cut, is closed."""
+        """Take a pipe back; one with bytes in it, of a connection that was cut, is closed, as is any after `refuse`."""
         self.lent -= 1
-        if pipe.filled:
+        if pipe.filled or not self._limit:
             pipe.close()
         else:
             self._idle.append(pipe)

@@ -82,11 +82,17 @@ class Relay:
         """Begin with what has come so far; from here on events drive the relay."""
         for leg in (self.client, self.upstream):
             self.poller.rehandle(leg.socket, leg.on_events)
+        try:
+            self._begin()
+        except Exception as error:  # noqa: BLE001 - a connection ends here, the process does not
+            self.fail(error)
+
+    def _begin(self) -> None:
         for leg in (self.client, self.upstream):
             if leg.error and not self.over:
                 self.lose(leg, leg.error)
             # Early data and the rest of a handshake wait for no event.
-            if (leg.readable or leg.out.blocked or leg.codec) and not self.over:
+            if not self.over and (leg.readable or leg.out.blocked or leg.codec):
                 leg.out.resume()
 
     def cut(self) -> None:
@@ -155,7 +161,9 @@ class Relay:
         if self._progress != (left, lost.out.moved):
             self._progress = (left, lost.out.moved)
             self._since = now
-        if (left == 0 and lost.out.over) or now - self._since >= RESET_PATIENCE:
+        # Of a peer that nobody heard of for long no end will be read; there is nothing more when nothing is readable.
+        delivered = lost.out.over or not (lost.readable or lost.out.blocked)
+        if (left == 0 and delivered) or now - self._since >= RESET_PATIENCE:
             # The lost one, too: it may be alive, and only have broken the tunnel's rules.
             self._close(reset=(other, lost))
             self._report()

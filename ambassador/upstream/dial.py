@@ -20,6 +20,8 @@ from ambassador.upstream.local import FIRST_EPHEMERAL_PORT
 if TYPE_CHECKING:
     from ambassador.upstream.upstream import Upstream
 
+# A step that had less than this when time ran out says nothing: what earlier ones said is the reason.
+_TOO_SHORT = 0.1
 # Docker rewrites the hosts file in microseconds: five looks are far more than enough.
 _REWRITE_LOOKS = 5
 _REWRITE_PAUSE = 0.01
@@ -52,8 +54,23 @@ class Dial:
     """Dial an upstream for one client. Owned by the upstream until it answers or is cancelled."""
 
     __slots__ = (
-        "_addresses", "_at", "_attempt", "_leg", "_looks", "_passing", "_port", "_sock", "_start",
-        "deadline", "end", "error", "holds_place", "owner", "upstream",
+        "_addresses",
+        "_at",
+        "_attempt",
+        "_leg",
+        "_looks",
+        "_passing",
+        "_port",
+        "_since",
+        "_sock",
+        "_start",
+        "_tried",
+        "deadline",
+        "end",
+        "error",
+        "holds_place",
+        "owner",
+        "upstream",
     )  # fmt: skip
 
     def __init__(self, upstream: Upstream, owner: DialOwner, now: float) -> None:
@@ -67,6 +84,8 @@ class Dial:
         self._leg: Leg | None = None
         self._attempt = ""
         self._at = -1
+        self._since = now
+        self._tried = False
 
     @property
     def connecting(self) -> socket.socket | None:
@@ -104,8 +123,10 @@ class Dial:
 
     def expire(self) -> None:
         """Go on after the deadline of the present step: with the next address, or with the bad news."""
-        late = self.upstream.now() >= self.deadline
-        if not self.holds_place:
+        now = self.upstream.now()
+        late = now >= self.deadline
+        if not self.holds_place or (late and self._tried and now - self._since < _TOO_SHORT):
+            self._drop_socket()
             self._fail()
             return
         if self._leg is not None:
@@ -198,7 +219,7 @@ class Dial:
 
     def _give_share(self) -> None:
         """Give the present step the time left over the addresses left: a black hole never hides a live endpoint."""
-        now = self.upstream.now()
+        self._since = now = self.upstream.now()
         left = 1 + len(self._addresses) + len(self.upstream.endpoints) - self._at - 1
         self.upstream.deadlines.set(self, now + (self.deadline - now) / left)
 
@@ -290,6 +311,7 @@ class Dial:
 
     def _note(self, end: str, error: str) -> None:
         self.end, self.error = end, error
+        self._tried = True
         if self._at >= 0:
             self.upstream.health[self._at].missed(error)
 

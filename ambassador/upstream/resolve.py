@@ -88,8 +88,8 @@ class Resolver:
         try:
             found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
             addresses = tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
-        except (OSError, UnicodeError) as error:
-            reason = str(error.strerror if isinstance(error, OSError) else error) or type(error).__name__
+        except Exception as error:  # noqa: BLE001 - whatever it was, those who wait must get an answer
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         try:
             self._loop.call_soon_threadsafe(self._answer, name, addresses, reason)
         except RuntimeError:

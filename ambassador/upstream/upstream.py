@@ -61,6 +61,7 @@ class Upstream:
         self._under_way = 0
         self._queue: deque[Dial] = deque()
         self._resting: dict[Dial, None] = {}
+        self._admitting = False
         self._rests = 0
         self._waker: asyncio.TimerHandle | None = None
         self._waking_all = False
@@ -121,10 +122,16 @@ class Upstream:
             return
         dial.holds_place = False
         self._under_way -= 1
-        while self._queue and self._under_way < MAX_DIALS:
-            waiting = self._queue.popleft()
-            if waiting.owner is not None:
-                self._admit(waiting)
+        if self._admitting:
+            return  # further up the stack: dials that fail on the spot must not nest
+        self._admitting = True
+        try:
+            while self._queue and self._under_way < MAX_DIALS:
+                waiting = self._queue.popleft()
+                if waiting.owner is not None:
+                    self._admit(waiting)
+        finally:
+            self._admitting = False
 
     def _pause(self) -> float:
         """Return how long to let the upstream be, in seconds, with jitter."""

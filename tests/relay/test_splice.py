@@ -80,7 +80,7 @@ async def test_a_stalled_direction_keeps_its_pipe_and_one_without_copies(spliced
         spliced.clear()
         _, (total, _) = await asyncio.gather(other.client.send(bytes(BULK), eof=True), other.upstream.digest())
         assert total == BULK
-        assert sum(spliced) == 0
+        assert sum(spliced) < BULK // 10, "the stalled one may still move what its reader's kernel finds room for"
         assert (await stalled.upstream.digest())[0] == BULK
         await filling
 
