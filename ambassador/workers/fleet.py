@@ -174,8 +174,6 @@ class Fleet:
             case {"news": "ready"}:
                 member.ready = True
                 self._serve_when_ready()
-            case {"news": "local client", "peer": peer}:
-                self._tell({"do": "end dial", "peer": peer}, but=member)
 
     def _serve_when_ready(self) -> None:
         """Say that the ambassador is ready when the last of its first workers is."""
@@ -224,10 +222,9 @@ class Fleet:
         self._due.append(index)
         self._changed.set()
 
-    def _tell(self, message: Message, *, but: Member | None = None) -> None:
+    def _tell(self, message: Message) -> None:
         for member in self.members.values():
-            if member is not but:
-                member.channel.send(message)
+            member.channel.send(message)
 
     def _kill(self) -> None:
         """End those that hang."""

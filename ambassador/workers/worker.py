@@ -86,22 +86,10 @@ class WorkerProcess(Process):
         self._tell({"news": "report", "report": report.report(self)})
         self._tell({"news": "ready"})
 
-    def is_own_dial(self, peer: tuple[str, int]) -> bool:
-        """Tell whether *peer* is a dial of this worker; whether it is one of a sibling, the parent finds out."""
-        if self.end_dial(peer):
-            return True
-        if not is_loopback(peer[0]) and self.local.has(peer[0]):
-            self._tell({"news": "local client", "peer": peer})
-        return False
-
     def publish_load(self) -> None:
         """Let the siblings know how many connections are left: listeners do it only when somebody comes."""
         if self.state is State.SERVING:
             self._loads.publish(self._place.index, len(self.connections.live))
-
-    def end_dial(self, peer: tuple[str, int]) -> bool:
-        """End this worker's dial from the address *peer*, if there is one: it reached the ambassador itself."""
-        return super().is_own_dial(peer)
 
 
 class _Desk:
@@ -127,8 +115,6 @@ class _Desk:
                 self._process.cut(reason)
             case {"do": "reload"}:
                 self._process.reload()
-            case {"do": "end dial", "peer": [host, port]}:
-                self._process.end_dial((host, port))
             case {"ask": "report", "number": number}:
                 self._report()
                 self._channel.send({"answer": number, "result": True})
@@ -196,8 +182,3 @@ async def _serve(
         await channel.close()
         output.attach(None)
     return CANNOT_SERVE if process.failed else code
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether *host* is an address of the loopback interface."""
-    return host == "::1" or host.startswith("127.")

@@ -1,0 +1,118 @@
+"""A worker has nothing of its parent's but what it is meant to have."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ambassador.log import Output
+from ambassador.workers.fork import fork, open_descriptors
+from tests.support.deadline import eventually
+from tests.support.net import connect
+from tests.support.servers import echo
+from tests.workers.conftest import sockets
+
+if TYPE_CHECKING:
+    from tests.conftest import Serve
+    from tests.workers.conftest import LaunchFleet
+
+
+def test_a_successor_holds_no_socket_of_its_parent(fleet: LaunchFleet, serve: Serve) -> None:
+    """A worker born while admin clients are connected shares the listener with its parent, and no other socket."""
+    running = fleet(serve(echo).port)
+    running.answers()
+    admin = [connect(running.port) for _ in range(3)]
+    eventually(lambda: running.json("/status")["workers"] == 2)
+
+    os.kill(running.pids[0], signal.SIGKILL)
+    running.ambassador.wait_for("worker.started", 3)
+
+    eventually(lambda: running.json("/status")["workers"] == 2)
+    assert len(sockets(running.pids[-1]) & sockets(running.ambassador.pid)) == 1
+    for client in admin:
+        client.close()
+
+
+def test_generations_of_workers_leave_nothing_behind(fleet: LaunchFleet, serve: Serve) -> None:
+    """After several deaths the parent has as many open files as before the first."""
+    running = fleet(serve(echo).port, settings={"ADMIN": "off"})
+    before = running.ambassador.descriptors()
+
+    for count in range(3, 6):
+        os.kill(running.pids[0], signal.SIGKILL)
+        running.ambassador.wait_for("worker.started", count)
+
+    eventually(lambda: running.ambassador.descriptors() == before)
+
+
+def test_a_child_ends_with_the_code_of_what_it_does() -> None:
+    """What the child returns is its exit code, it has what it is told to keep, and its channel reaches the parent."""
+    read, write = os.pipe()
+
+    def serve(parent: object) -> int:
+        os.write(write, b"kept")
+        assert write in open_descriptors()
+        parent.send(b"told")  # type: ignore[attr-defined]
+        return 7
+
+    pid, channel = fork(serve, Output(2), keep={0, 1, 2, write})
+
+    with channel:
+        assert channel.recv(10) == b"told"
+        assert channel.recv(10) == b""
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+    assert os.read(read, 10) == b"kept"
+    os.close(read)
+    os.close(write)
+
+
+def test_signals_wait_until_the_child_is_its_own() -> None:
+    """A signal to the child never runs a handler of the parent; afterwards no signal is blocked in either."""
+    seen: list[int] = []
+    previous = signal.signal(signal.SIGHUP, lambda number, _frame: seen.append(number))
+
+    def serve(_parent: object) -> int:
+        os.kill(os.getpid(), signal.SIGHUP)
+        return len(seen) + len(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+
+    try:
+        pid, channel = fork(serve, Output(2), keep={0, 1, 2})
+        channel.close()
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    finally:
+        signal.signal(signal.SIGHUP, previous)
+    assert seen == []
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
+
+
+def test_no_room_for_a_process_leaves_everything_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the kernel has no room for another process, no descriptor is left and no signal blocked."""
+
+    def no_room() -> int:
+        raise BlockingIOError
+
+    monkeypatch.setattr(os, "fork", no_room)
+    output = Output(2)
+    before = open_descriptors()
+
+    with pytest.raises(BlockingIOError):
+        fork(lambda _parent: 0, output, keep=())
+
+    assert open_descriptors() == before
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("broken"), KeyboardInterrupt(), SystemExit(0)])
+def test_a_child_that_fails_ends(fault: BaseException) -> None:
+    """Whatever is raised in the child ends it there, with the code that says that it could not serve."""
+
+    def serve(_parent: object) -> int:
+        raise fault
+
+    pid, channel = fork(serve, Output(2), keep={0, 1, 2})
+    channel.close()
+
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3
