@@ -25,7 +25,7 @@ class _Totals(NamedTuple):
     live: int
     up: int
     down: int
-    ends: Mapping[str, int]
+    ends: Counter[str]
 
 
 class History:
@@ -43,23 +43,20 @@ class History:
 
     def add(self, report: Report, now: float) -> None:
         """Take the totals of a report that was made at *now*, in seconds of any clock."""
-        ends: Counter[str] = Counter()
-        for route in report["routes"]:
-            ends.update({end: count for end, count in route["ends"].items() if count})
         up, down = (sum(route[way] for route in report["routes"]) for way in ("bytes_up", "bytes_down"))
-        self._totals.append(_Totals(now, report["live"], up, down, ends))
+        self._totals.append(_Totals(now, report["live"], up, down, _ends(report)))
 
-    def rates(self) -> dict[str, Any]:
-        """Return what happened a second, from one look to the next, oldest first, and the endings of the whole time.
+    def rates(self, report: Report) -> dict[str, Any]:
+        """Return what happened a second, from one look to the next, oldest first, and all endings up to *report*.
 
         A worker that was replaced takes its counters with it: a rate is never below zero.
         """
         pairs = list(zip(list(self._totals)[:-1], list(self._totals)[1:], strict=True))
-        newest, oldest = (self._totals[-1], self._totals[0]) if self._totals else (None, None)
-        ended = newest.ends - oldest.ends if newest and oldest else Counter()  # type: ignore[operator]  # both are Counters
+        # As long as nothing was forgotten, all that ever happened is recent.
+        forgotten = self._totals[0].ends if len(self._totals) > _SAMPLES else Counter[str]()
         return {
             "interval": INTERVAL,
-            "seconds": round(newest.at - oldest.at, 3) if newest and oldest else 0.0,
+            "seconds": min(report["uptime"], _SAMPLES * INTERVAL),
             "live": [new.live for _, new in pairs],
             "bytes_up": [_rate(old.up, new.up, new.at - old.at) for old, new in pairs],
             "bytes_down": [_rate(old.down, new.down, new.at - old.at) for old, new in pairs],
@@ -69,8 +66,15 @@ class History:
             "troubled": [
                 _rate(_troubled(old.ends), _troubled(new.ends), new.at - old.at, digits=1) for old, new in pairs
             ],
-            "ends": dict(ended),
+            "ends": dict(_ends(report) - forgotten),
         }
+
+
+def _ends(report: Report) -> Counter[str]:
+    ends: Counter[str] = Counter()
+    for route in report["routes"]:
+        ends.update(route["ends"])
+    return +ends
 
 
 def _troubled(ends: Mapping[str, int]) -> int:

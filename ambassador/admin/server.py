@@ -133,7 +133,7 @@ class _Admin:
             **report,
             "not_ready": self._overview.not_ready(),
             "totals": _totals(report),
-            "rates": self._history.rates(),
+            "rates": self._history.rates(report),
         }
         return web.Response(text=json.dumps(answer) + "\n", content_type="application/json", headers=_HEADERS)
 
