@@ -114,6 +114,7 @@ class Listener:
         self._warned = -_WARN_EVERY
         self._told = False
         self._closed = False
+        self._failed = False
 
     def start(self) -> None:
         """Begin to accept."""
@@ -122,7 +123,8 @@ class Listener:
     def close(self) -> None:
         """Accept those whose handshake is complete, so that closing resets nobody, then close the socket."""
         if not self._closed:
-            self._accept_some()
+            if not self._failed:
+                self._accept_some()
             self._closed = True
             self._poller.close(self.sock)
 
@@ -152,6 +154,7 @@ class Listener:
                     self._pause(errno.errorcode[error.errno])
                     self._poller.loop.call_later(_SHORTAGE_PAUSE, self._resume)
                 else:
+                    self._failed = True
                     self._process.listener_failed(self, error)
                 return False
             self._admit(socket.socket(self._family, socket.SOCK_STREAM, 0, fileno=fd), peer)

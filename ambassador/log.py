@@ -1,6 +1,6 @@
 """structlog, written so that logging never blocks and never ends a relay.
 
-Lines gather in a bounded buffer and are written once a turn of the event loop, without blocking. Where standard error
+Lines gather in a bounded buffer for a moment and are written together, without blocking. Where standard error
 takes no more, lines are dropped and counted; the count is reported as soon as lines can be written again.
 """
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # What may wait for standard error to take it: a burst of a thousand lines or so.
 BUFFER_BYTES = 256 * 1024
+# Lines are gathered for this long, in seconds: under load a write, and its reader's waking, costs as much as a line.
+_GATHER = 0.01
 # While standard error takes nothing, it is tried again this often.
 _RETRY = 0.1
 # pipe(7): a write of up to PIPE_BUF bytes to a pipe that poll() calls writable does not block.
@@ -47,7 +49,7 @@ class Output:
         self.report: Callable[[int], bytes] = _plain_report
 
     def attach(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Gather lines and write them once a turn of *loop*; without a loop each is written at once."""
+        """Gather lines and write them a moment later, on *loop*; without a loop each is written at once."""
         self._loop = loop
         self.flush()
 
@@ -74,7 +76,7 @@ class Output:
             self.flush()
         elif not self._scheduled:
             self._scheduled = True
-            self._loop.call_soon(self.flush)
+            self._loop.call_later(_GATHER, self.flush)
 
     def flush(self) -> None:
         """Write what has gathered, as far as standard error takes it now."""
