@@ -1,0 +1,115 @@
+"""Reports of several workers, added up; and the history that is made of reports."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ambassador.admin.exposition import Exposition
+from ambassador.admin.history import History
+from ambassador.metrics import CONNECT_BOUNDS, CONNECTION_BOUNDS, ENDS, Histogram
+from ambassador.report import merge
+
+
+def endpoint(**changes: Any) -> dict[str, Any]:
+    """Return what a worker says of an endpoint that it has not dialled."""
+    return {
+        "name": "10.0.0.7:1", "up": None, "for": 1.0, "dialled": None, "error": None, "failures": 0, "early_resets": 0,
+        "resolved": [], **changes,
+    }  # fmt: skip
+
+
+def report(*, state: str = "serving", limit: int | None = 10, up: int = 1, **changes: Any) -> dict[str, Any]:
+    """Return a worker's report of one route."""
+    connect, connection = Histogram(CONNECT_BOUNDS), Histogram(CONNECTION_BOUNDS)
+    connect.observe(0.002)
+    connection.observe(90.0)
+    histograms = {
+        name: {"bounds": list(one.bounds), "counts": one.counts, "sum": one.total}
+        for name, one in (("connect", connect), ("connection", connection))
+    }
+    route = {
+        "name": "r:1", "listen": ["*:1"], "source": "R_PORT_1_TCP", "active": 2,
+        "ends": {**dict.fromkeys(ENDS, 0), "closed": 3}, "bytes_up": up, "bytes_down": 5, "accept_paused": 1, "endpoints": [endpoint()], **histograms, **changes,
+    }  # fmt: skip
+    return {
+        "version": "1", "state": state, "workers": 1, "uptime": 4.0, "limit": limit, "live": 2, "dropped_lines": 1,
+        "routes": [route],
+    }  # fmt: skip
+
+
+def test_what_is_counted_is_added_up() -> None:
+    """Numbers of two workers are summed, whatever is the same in both is kept."""
+    merged = merge([report(up=1), report(up=10)])
+
+    assert (merged["workers"], merged["limit"], merged["live"], merged["dropped_lines"]) == (2, 20, 4, 2)
+    (route,) = merged["routes"]
+    assert (route["active"], route["bytes_up"], route["bytes_down"], route["accept_paused"]) == (4, 11, 10, 2)
+    assert route["ends"] == {**dict.fromkeys(ENDS, 0), "closed": 6}
+    assert (sum(route["connect"]["counts"]), route["connect"]["sum"]) == (2, 0.004)
+    assert (route["name"], route["listen"], route["source"]) == ("r:1", ["*:1"], "R_PORT_1_TCP")
+
+
+def test_one_report_is_its_own_sum() -> None:
+    """Merging the report of a single worker changes nothing."""
+    assert merge([report()]) == report()
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        (("serving", "serving"), "serving"),
+        (("serving", "starting"), "starting"),
+        (("draining", "starting"), "draining"),
+        (("serving", "stopped"), "stopped"),
+    ],
+)
+def test_the_state_is_that_of_whoever_serves_least(states: tuple[str, str], expected: str) -> None:
+    """All workers are as far as the one that is furthest from serving, in whatever order they are asked."""
+    assert merge([report(state=state) for state in states])["state"] == expected
+    assert merge([report(state=state) for state in reversed(states)])["state"] == expected
+
+
+def test_no_limit_of_one_is_no_limit_of_all() -> None:
+    """A worker without a limit makes the whole have none."""
+    assert merge([report(limit=None), report()])["limit"] is None
+
+
+def test_the_last_dial_decides_whether_an_endpoint_is_up() -> None:
+    """Of two workers that disagree about an endpoint, the one that dialled last is believed; resets are added up."""
+    down = endpoint(up=False, dialled=5.0, error="refused", early_resets=1)
+    up = endpoint(up=True, dialled=0.5, early_resets=2)
+    for pair in ((down, up), (up, down)):
+        (merged,) = merge([report(endpoints=[one]) for one in pair])["routes"][0]["endpoints"]
+        assert (merged["up"], merged["error"], merged["early_resets"]) == (True, None, 3)
+    (unknown,) = merge([report(), report()])["routes"][0]["endpoints"]
+    assert unknown["up"] is None
+
+
+def test_labels_are_escaped() -> None:
+    """A name with a quote, a backslash and a line feed is written so that the exposition stays readable."""
+    text = Exposition().write(report(name='a"b\\c\nd'), ready=True).decode()
+    assert 'ambassador_connections_active{route="a\\"b\\\\c\\nd"} 2.0' in text
+
+
+def test_rates_are_of_the_time_between_two_looks() -> None:
+    """A rate is what was counted between two looks, by the seconds between them, and never below zero."""
+    history = History()
+    history.add(report(up=1000), 10.0)
+    history.add(report(up=5000), 12.0)
+    history.add(report(up=0), 14.0)  # a worker was replaced
+    rates = history.rates(report())
+    assert rates["bytes_up"] == [2000, 0]
+    assert rates["live"] == [2, 2]
+    assert rates["ends"] == {"closed": 3}
+
+
+def test_history_is_bounded_and_forgets_the_oldest() -> None:
+    """After hours only the last minutes are held, and only their endings are recent."""
+    history = History()
+    for second in range(0, 10_000, 2):
+        history.add(report(up=second), float(second))
+    rates = history.rates(report())
+    assert len(rates["bytes_up"]) == 150
+    assert rates["ends"] == {}
