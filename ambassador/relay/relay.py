@@ -178,7 +178,8 @@ class Relay:
     def _report(self) -> None:
         lost = self._lost
         assert lost is not None  # noqa: S101 - `lose` says so
-        if lost.error == errno.EPROTO and not lost.out.moved:
+        heard = self.up.moved if lost is self.client else self.down.moved  # `_close` has parted the legs from these
+        if lost.error == errno.EPROTO and not heard:
             # In TLS 1.3 a client learns only after its own part is done that the server does not accept it.
             self.owner.relay_over("handshake_failed", lost.reason)
         else:
