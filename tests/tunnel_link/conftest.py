@@ -36,6 +36,8 @@ class Proofs:
     source: Settings
     target: Settings
     client: ssl.SSLContext
+    keys: KeyFile | None = None
+    authority: Authority | None = None
 
 
 @pytest.fixture
@@ -62,10 +64,10 @@ def make_proofs(mode: str, folder: Path) -> Proofs:
     """Make what proves two ends to each other, by a shared key or by certificates."""
     if mode == "key":
         file = KeyFile(folder)
-        return Proofs(file.settings("source"), file.settings("target"), key_client(file.keys[0]))
+        return Proofs(file.settings("source"), file.settings("target"), key_client(file.keys[0]), keys=file)
     authority = Authority(folder)
     target = authority.settings("target")
-    return Proofs(authority.settings("source"), target, certificate_client(target))
+    return Proofs(authority.settings("source"), target, certificate_client(target), authority=authority)
 
 
 @pytest.fixture(params=MODES)
@@ -82,6 +84,7 @@ class Pair:
     wire: Wire
     source: Ambassador
     upstream: Server
+    proofs: Proofs
 
     def connect(self) -> socket.socket:
         """Come as a client."""
@@ -116,7 +119,7 @@ def join(ambassador: Launch, proofs: Proofs) -> Iterator[Join]:
             inner = ambassador(upstream.port, settings={**proofs.source, **(source or {})}, loop=loop)
             wire = stack.enter_context(Wire(inner.port))
             outer = ambassador(wire.port, settings={**proofs.target, **(target or {})}, loop=loop)
-            return Pair(outer, wire, inner, upstream)
+            return Pair(outer, wire, inner, upstream, proofs)
 
         yield make
 
@@ -128,7 +131,6 @@ class Standing:
     source: Ambassador
     upstream: Server
     proofs: Proofs
-    mode: str
 
     @contextlib.contextmanager
     def refuses(self, count: int = 1, end: str = "handshake_failed") -> Iterator[list[Event]]:
@@ -143,9 +145,29 @@ class Standing:
         }
         assert len(self.upstream.accepted) == dialled
 
+    def key(self) -> str:
+        """Return the shared key; skip a test that needs one where certificates are used."""
+        if self.proofs.keys is None:
+            pytest.skip("about keys")
+        return self.proofs.keys.keys[0]
+
+    def authority(self) -> Authority:
+        """Return the authority of both ends; skip a test that needs one where a key is shared."""
+        if self.proofs.authority is None:
+            pytest.skip("about certificates")
+        return self.proofs.authority
+
+    @contextlib.contextmanager
+    def visit(self) -> Iterator[socket.socket]:
+        """Come as a client who is let in; afterwards its line is in the access log."""
+        with self.source.connect() as client:
+            name = "{}:{}".format(*client.getsockname())
+            yield client
+        self.source.wait_for("connection.closed", client=name)
+
     def serves(self) -> None:
         """Make sure that whoever can prove itself is served as ever."""
-        with self.proofs.client.wrap_socket(self.source.connect()) as client:
+        with self.visit() as raw, self.proofs.client.wrap_socket(raw) as client:
             client.sendall(b"as ever")
             assert client.recv(7) == b"as ever"
 
@@ -156,11 +178,17 @@ def standing(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     proofs = make_proofs(request.param, tmp_path_factory.mktemp("standing"))
     with Server(echo) as upstream:
         source = Ambassador(
-            [upstream.port], proofs.source, loop="uvloop", files=None, prelude="", arguments=(), links={}
+            [upstream.port],
+            {**proofs.source, "CONNECT_TIMEOUT": "3s"},
+            loop="uvloop",
+            files=None,
+            prelude="",
+            arguments=(),
+            links={},
         )
         try:
             source.ready()
-            yield Standing(source, upstream, proofs, request.param)
+            yield Standing(source, upstream, proofs)
             assert source.process.poll() is None
             assert source.lines == []
         finally:
