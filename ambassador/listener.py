@@ -124,7 +124,10 @@ class Listener:
         """Accept those whose handshake is complete, so that closing resets nobody, then close the socket."""
         if not self._closed:
             if not self._failed:
-                self._accept_some()
+                # Bounded, so that clients who keep coming do not keep us from closing.
+                for _ in range(BACKLOG // _ACCEPTS_A_TURN):
+                    if not self._accept_some():
+                        break
             self._closed = True
             self._poller.close(self.sock)
 
@@ -174,7 +177,8 @@ class Listener:
         connection.start()
 
     def _resume(self) -> None:
-        self._accept()
+        # In a turn of its own: whoever made room is still at work, and may be one of a long row that fails at once.
+        self._poller.again(self._accept)
 
     def _pause(self, reason: str) -> None:
         """Say, once a second at most, that clients wait."""
