@@ -31,7 +31,8 @@ def report(*, state: str = "serving", limit: int | None = 10, up: int = 1, **cha
     }
     route = {
         "name": "r:1", "listen": ["*:1"], "source": "R_PORT_1_TCP", "active": 2,
-        "ends": {**dict.fromkeys(ENDS, 0), "closed": 3}, "bytes_up": up, "bytes_down": 5, "accept_paused": 1, "endpoints": [endpoint()], **histograms, **changes,
+        "ends": {**dict.fromkeys(ENDS, 0), "closed": 3}, "bytes_up": up, "bytes_down": 5,
+        "accept_paused": 1, "endpoints": [endpoint()], **histograms, **changes,
     }  # fmt: skip
     return {
         "version": "1", "state": state, "workers": 1, "uptime": 4.0, "limit": limit, "live": 2, "dropped_lines": 1,
