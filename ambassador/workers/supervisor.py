@@ -59,7 +59,7 @@ def run(
         loads = Loads(size)
         fleet = Fleet(configuration, sockets, loads, size, runner.get_loop())
         _heed_signals(fleet)
-        tasks = [] if admin_socket is None else [_admin(fleet, admin_socket, serve_admin)]
+        tasks = [] if admin_socket is None else [_admin(fleet, admin_socket, output, serve_admin)]
         serve = functools.partial(_serve_worker, fleet, output, loop_factory)
         _keep_alive(runner, fleet, output, serve, keep)
         runner.run(_end(tasks))
@@ -102,7 +102,7 @@ def _heed_signals(fleet: Fleet) -> None:
     fleet.loop.add_signal_handler(signal.SIGCHLD, fleet.reap)
 
 
-def _admin(fleet: Fleet, sock: socket.socket, serve_admin: ServeAdmin) -> asyncio.Task[None]:
+def _admin(fleet: Fleet, sock: socket.socket, output: Output, serve_admin: ServeAdmin) -> asyncio.Task[None]:
     """Serve the admin address once all workers serve; whoever asks before that waits in the accept queue."""
     configuration = fleet.configuration
     listeners = sum(len(route.listen) for route in configuration.routes)
@@ -110,6 +110,7 @@ def _admin(fleet: Fleet, sock: socket.socket, serve_admin: ServeAdmin) -> asynci
 
     async def serve() -> None:
         await fleet.ready
+        output.flush()  # who waits for these lines should not wait for what the admin server imports, too
         await serve_admin(FleetOverview(fleet), sock, limit)
 
     return fleet.loop.create_task(serve(), name="admin")
