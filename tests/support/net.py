@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import random
 import select
@@ -75,6 +76,18 @@ def final_error(sock: socket.socket) -> type[OSError] | None:
     except OSError as error:
         return type(error)
     return None
+
+
+@contextlib.contextmanager
+def perhaps_reset() -> Iterator[None]:
+    """Take a reset by the other side for one way in which a block may end; shutdown calls it ENOTCONN."""
+    try:
+        yield
+    except TimeoutError:
+        raise
+    except OSError as error:
+        if not isinstance(error, ConnectionError) and error.errno != errno.ENOTCONN:
+            raise
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
