@@ -66,7 +66,8 @@ class Connections:
         for connection in list(self.live.values()):
             # Not at the start: most connections are over before keepalive would mean anything to them.
             connection.keep_alive()
-            if connection.id % _SWEEPS_A_ROUND == turn:
+            # By tens, since the numbers of one worker of several go in strides.
+            if connection.id // _SWEEPS_A_ROUND % _SWEEPS_A_ROUND == turn:
                 _look_for_death(connection, now)
 
 

@@ -214,8 +214,8 @@ class Process:
                 log.info("tunnel.reloaded")
 
     def _watch_keys(self) -> None:
-        self.reload(force=False)
         self.loop.call_later(_LOOK_AT_KEYS, self._watch_keys)
+        self.reload(force=False)
 
     def _close_listeners(self) -> None:
         """Accept no more clients, and give those that are here the drain's time."""
