@@ -127,6 +127,7 @@ class Opening(Direction):
         if self._codec.broken:
             self.over = True
             self.source.reason = self._codec.broken
+            self.source.error = EPROTO  # tells more than a reset that came along with it
             self.relay.lose(self.source, EPROTO)
             return True
         if self._codec.ended:

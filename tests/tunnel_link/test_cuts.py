@@ -12,22 +12,12 @@ import pytest
 from tests.support.deadline import eventually
 from tests.support.net import connect, exactly, final_error, reset
 from tests.support.servers import hold
+from tests.tunnel_link.wire import read_to_error
 
 if TYPE_CHECKING:
     from tests.tunnel_link.conftest import Join, Standing
 
 STREAM = bytes(range(256)) * (4 << 10)  # 1 MiB
-
-
-def read_to_error(sock: socket.socket) -> tuple[bytes, type[OSError] | None]:
-    """Read until the stream ends; return what came, and the error that ended it, or None for an orderly end."""
-    received = bytearray()
-    try:
-        while data := sock.recv(1 << 16):
-            received += data
-    except ConnectionError as error:
-        return bytes(received), type(error)
-    return bytes(received), None
 
 
 @pytest.mark.parametrize("how", ["end", "reset"])

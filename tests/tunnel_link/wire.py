@@ -116,3 +116,14 @@ class _Carrier:
         except BlockingIOError:
             sent = 0
         self.held[sink] = data[sent:]
+
+
+def read_to_error(sock: socket.socket) -> tuple[bytes, type[OSError] | None]:
+    """Read until the stream ends; return what came, and the error that ended it, or None for an orderly end."""
+    received = bytearray()
+    try:
+        while data := sock.recv(1 << 16):
+            received += data
+    except ConnectionError as error:
+        return bytes(received), type(error)
+    return bytes(received), None
