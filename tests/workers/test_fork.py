@@ -13,7 +13,7 @@ from ambassador.workers.fork import fork, open_descriptors
 from tests.support.deadline import eventually
 from tests.support.net import connect
 from tests.support.servers import echo
-from tests.workers.conftest import sockets
+from tests.workers.conftest import children, sockets
 
 if TYPE_CHECKING:
     from tests.conftest import Serve
@@ -116,3 +116,16 @@ def test_a_child_that_fails_ends(fault: BaseException) -> None:
     channel.close()
 
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3
+
+
+def test_strangers_are_reaped(fleet: LaunchFleet, serve: Serve) -> None:
+    """A dead child that is no worker, as process 1 inherits them, is reaped, and no worker is taken for dead."""
+    stranger = "import os\nif os.fork() == 0:\n    os._exit(0)\n"
+    running = fleet(serve(echo).port, prelude=stranger)
+    pid = running.ambassador.pid
+
+    os.kill(running.pids[0], signal.SIGKILL)
+    running.ambassador.wait_for("worker.started", 3)
+
+    eventually(lambda: sorted(children(pid)) == sorted(running.pids))
+    assert len(running.ambassador.named("worker.died")) == 1
