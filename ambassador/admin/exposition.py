@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector
 
@@ -26,10 +26,9 @@ class Exposition:
         self._collector = _Collector()
         self._registry = CollectorRegistry()
         self._registry.register(self._collector)
-        ProcessCollector(registry=self._registry)
 
     def write(self, report: Report, *, ready: bool) -> bytes:
-        """Return the metrics of *report* and of this operating system process."""
+        """Return the metrics of *report*."""
         self._collector.report = report
         self._collector.ready = ready
         return generate_latest(self._registry)

@@ -14,6 +14,7 @@ from ambassador.admin.exposition import CONTENT_TYPE, Exposition
 from ambassador.admin.guard import refusal
 from ambassador.admin.history import History
 from ambassador.admin.page import Page
+from ambassador.admin.processes import Processes
 
 if TYPE_CHECKING:
     import socket
@@ -71,6 +72,8 @@ class _Admin:
         self._overview = overview
         self._token = token
         self._exposition = Exposition()
+        self._processes = Processes()
+        self._counting = asyncio.Lock()
         self._history = History()
         self._page = Page.load()
         self.on_request: Callable[[object], None] = lambda _client: None
@@ -123,7 +126,11 @@ class _Admin:
 
     async def metrics(self, _request: web.Request) -> web.Response:
         """Return the metrics."""
-        body = self._exposition.write(await self._overview.report(), ready=self._overview.not_ready() is None)
+        async with self._counting:
+            processes = await asyncio.to_thread(self._processes.write)
+        body = (
+            self._exposition.write(await self._overview.report(), ready=self._overview.not_ready() is None) + processes
+        )
         return web.Response(body=body, headers={**_HEADERS, "Content-Type": CONTENT_TYPE})
 
     async def status(self, _request: web.Request) -> web.Response:

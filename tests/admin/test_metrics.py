@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ambassador.config.settings import NOT_YET
 from ambassador.metrics import CONNECT_BOUNDS, CONNECTION_BOUNDS, ENDS
 from tests.support.deadline import eventually
 from tests.support.net import LOCAL, black_hole, exactly, final_error, free_port, read_to_end, reset
@@ -30,10 +29,6 @@ SENT = 1_234_567
 @pytest.fixture(params=["1", "2"])
 def workers(request: pytest.FixtureRequest) -> dict[str, str]:
     """Give the settings for so many workers: each test that asks runs with one and with two."""
-    if request.param == "1":
-        return {}
-    if "WORKERS" in NOT_YET:
-        pytest.skip("this version has one process only")
     return {"WORKERS": str(request.param)}
 
 
@@ -102,6 +97,19 @@ def test_upstream_up_follows_the_dials(watch: Watch, serve: Serve, workers: dict
         client.sendall(b"x")
         exactly(client, 1)
         assert admin.metric("ambassador_upstream_up", **labels) == 1
+
+
+def test_process_metrics_are_of_all_processes(watch: Watch, serve: Serve, workers: dict[str, str]) -> None:
+    """CPU and open files are those of the ambassador and its workers together."""
+    admin = watch(serve(hold).port, settings=workers)
+    before = admin.metric("process_open_fds")
+    cpu = admin.metric("process_cpu_seconds_total")
+    clients = [admin.ambassador.connect() for _ in range(50)]
+    eventually(lambda: admin.metric("process_open_fds") >= before + 100)
+    assert admin.metric("process_cpu_seconds_total") >= cpu > 0
+    assert admin.metric("process_resident_memory_bytes") >= admin.ambassador.memory() / 2
+    for client in clients:
+        client.close()
 
 
 def _closed(admin: Admin) -> None:
