@@ -89,7 +89,8 @@ def _results(subject: Subject, direct: dict[str, list[Outcome]], *, runs: int) -
 
 def _document(versions: dict[str, str], results: dict[str, Reasons], *, runs: int) -> Iterator[str]:
     today = dt.datetime.now(tz=dt.UTC).date()
-    yield f"Linux {platform.release()}, {today}, {runs} runs. Passed, of {len(SCENARIOS)} scenarios:\n"
+    kernel = platform.release().partition("-")[0]
+    yield f"Linux {kernel}, {today}. Passed, {runs} times of {runs}, of {len(SCENARIOS)} scenarios:\n"
     yield from _table(("relay", "version", "passed"), _totals(versions, results))
     for family, scenarios in FAMILIES.items():
         yield f"\n### {family}\n"

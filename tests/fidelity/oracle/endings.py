@@ -48,26 +48,21 @@ def _scenarios(ending: str, when: str, size: str, reader: str) -> tuple[Scenario
     count = _SIZES[size]
     full = size == "bulk" and reader == "stalled"
     begun, watching = _data(when, count, full=full)
-    unseen = when == "during" and full  # the ending is queued behind bytes that nobody reads
-    seen = _seen(reader, unseen=unseen, provoking=send_until_refused(count) if when == "before" else None)
-    acted: Script = (tell("ended"),)
+    found = _found(reader, hidden=when == "during" and full)
     if ending == "half-close":
-        question = (wait("ended"), read_to_end()) if unseen else (read_to_end(),)
-        if reader == "stalled" and not unseen:
-            question = (await_ending(), read_to_end())
-        answer = (fill() if full else send(count), close(), tell("answered"))
-        actor = (*begun, end_of_stream(), *acted, *((wait("answered"),) if reader == "stalled" else ()), read_to_end())
-        peer = (*watching, *question, *answer)
-    elif ending == "unread close":
-        unread = fill() if when == "before" and full else send(SMALL if when != "before" else min(count, 100_003))
-        actor = (await_bytes(), wait("unread sent"), *begun, close(), *acted)
-        peer = (unread, tell("unread sent"), *watching, *seen)
+        actor, peer = _half_close(count, reader, found, full=full)
     else:
-        actor = (*begun, _ENDINGS[ending], *acted)
-        peer = (*watching, *seen)
-    amount = _amount(ending, when, size, full=full)
+        # Before the actor sent anything, what it gets from its peer once it is gone is what the size is about.
+        provoked: Script = (send_until_refused(count),) if when == "before" else ()
+        actor = (_ENDINGS[ending], tell("ended"))
+        peer = (*found, *provoked, read_to_end()) if reader == "stalled" else (read_to_end(), *provoked)
+    if ending == "unread close":
+        begun = (await_bytes(), wait("unread sent"), *begun)
+        unread = fill() if when == "before" and full else send(min(count, 100_003) if when == "before" else SMALL)
+        watching = (unread, tell("unread sent"), *watching)
     name = f"{ending} {when} data, {size}, {reader} reader"
-    return both_ways(name, actor, peer, amount=amount, narrow=full)
+    amount = _amount(ending, when, size, full=full)
+    return both_ways(name, (*begun, *actor), (*watching, *peer), amount=amount, narrow=full)
 
 
 _ENDINGS = {"close": close(), "half-close": end_of_stream(), "reset": reset(), "unread close": close()}
@@ -82,12 +77,18 @@ def _data(when: str, count: int, *, full: bool) -> tuple[Script, Script]:
     return (), ()
 
 
-def _seen(reader: str, *, unseen: bool, provoking: object) -> Script:
-    """Return how the peer finds the ending; *provoking*: it also sends to the actor that is gone."""
-    provoked: Script = (provoking,) if provoking else ()  # type: ignore[assignment]
+def _found(reader: str, *, hidden: bool) -> Script:
+    """Return how the peer learns of the ending before it reads. *hidden*: the ending is queued behind unread bytes."""
     if reader == "live":
-        return (read_to_end(), *provoked)
-    return (wait("ended") if unseen else await_ending(), *provoked, read_to_end())
+        return ()
+    return (wait("ended"),) if hidden else (await_ending(),)
+
+
+def _half_close(count: int, reader: str, found: Script, *, full: bool) -> tuple[Script, Script]:
+    """Return how the actor half-closes and how it is answered."""
+    stalled: Script = (wait("answered"),) if reader == "stalled" else ()
+    actor = (end_of_stream(), tell("ended"), *stalled, read_to_end())
+    return actor, (*found, read_to_end(), fill() if full else send(count), close(), tell("answered"))
 
 
 def _amount(ending: str, when: str, size: str, *, full: bool) -> Amount:

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 _NAIVE = Path(__file__).resolve().parents[1] / "naive.py"
 _OURS = (sys.executable, "-m", "ambassador")
 # A module that is None cannot be imported: what the ambassador finds where there is no uvloop.
-_WITHOUT_UVLOOP = """
+_NO_UVLOOP = """
 import runpy, sys
 sys.modules["uvloop"] = None
 runpy.run_module("ambassador", run_name="__main__", alter_sys=True)
 """
+_WITHOUT_UVLOOP = (sys.executable, "-c", _NO_UVLOOP)
 
 
 def _ambassador(program: Sequence[str]) -> Commands:
@@ -134,13 +135,19 @@ def _asked(*arguments: str) -> Callable[[], str]:
     return version
 
 
+def _docker_proxy_version() -> str:
+    """Return the version of the engine beside it, since it does not tell its own."""
+    program = shutil.which("docker-proxy")
+    if program is None:
+        return ""
+    return _asked(str(Path(program).with_name("dockerd")), "--version")() or "of unknown version"
+
+
 AMBASSADORS = (
-    Subject("ambassador", _ambassador(_OURS), _our_version("uvloop")),
-    Subject(
-        "ambassador, asyncio's loop", _ambassador([sys.executable, "-c", _WITHOUT_UVLOOP]), _our_version("asyncio")
-    ),
+    Subject("ambassador", _ambassador(_OURS), _our_version("uvloop"), ours=True),
+    Subject("ambassador, asyncio's loop", _ambassador(_WITHOUT_UVLOOP), _our_version("asyncio"), ours=True),
     # Shared keys need Python 3.13.
-    Subject("two ambassadors, tunnel", _tunnel, _our_version("uvloop", since=(3, 13)), pair=True),
+    Subject("two ambassadors, tunnel", _tunnel, _our_version("uvloop", since=(3, 13)), pair=True, ours=True),
 )
 PEERS = (
     Subject("socat -t 100000000", _each(_socat("-t", "100000000")), _asked("socat", "-V")),
@@ -148,6 +155,6 @@ PEERS = (
     Subject("HAProxy", _haproxy, _asked("haproxy", "-v")),
     Subject("nginx", _nginx(), _asked("nginx", "-v")),
     Subject("nginx, proxy_half_close", _nginx("proxy_half_close on;"), _asked("nginx", "-v")),
-    Subject("docker-proxy", _each(_docker_proxy), _asked("docker-proxy", "--version")),
+    Subject("docker-proxy", _each(_docker_proxy), _docker_proxy_version),
     Subject("asyncio streams", _naive, platform.python_version),
 )

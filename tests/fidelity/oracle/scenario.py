@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 
 from oracle.end import PATIENCE, End
 
 Step = Callable[[End], None]
 Script = tuple[Step, ...]
+Allowed = tuple[tuple[str, ...], tuple[str, ...]]  # kinds of events: the client's, the server's
 
 SMALL = 1000  # fits into any buffer
 BULK = 4_000_037  # more than a socket's buffers hold at first; odd on purpose
@@ -36,7 +38,7 @@ class Scenario:
         heavy: moves hundreds of megabytes.
         impatient: needs a relay that gives a dial up after a second.
         apart: why no relay can show what a direct connection shows; then *allowed* says what it may show instead.
-        allowed: kinds of events, first the client's, then the server's, for each way a relay may go.
+        allowed: what may be seen, for each way a relay may go.
     """
 
     name: str
@@ -47,17 +49,40 @@ class Scenario:
     heavy: bool = False
     impatient: bool = False
     apart: str = ""
-    allowed: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = ()
+    allowed: tuple[Allowed, ...] = ()
 
 
-def joined(name: str, client: Script, server: Script, **how: object) -> Scenario:
+def joined(
+    name: str,
+    client: Script,
+    server: Script,
+    *,
+    amount: Amount = Amount.EXACT,
+    narrow: bool = False,
+    heavy: bool = False,
+    apart: str = "",
+    allowed: tuple[Allowed, ...] = (),
+) -> Scenario:
     """Make a scenario that begins when both ends are connected."""
-    return Scenario(name, (*CONNECT, *client), (*ACCEPT, *server), **how)  # type: ignore[arg-type]
+    return Scenario(
+        name, (*CONNECT, *client), (*ACCEPT, *server),
+        amount=amount, narrow=narrow, heavy=heavy, apart=apart, allowed=allowed,
+    )  # fmt: skip
 
 
-def both_ways(name: str, actor: Script, peer: Script, **how: object) -> tuple[Scenario, Scenario]:
+def both_ways(
+    name: str,
+    actor: Script,
+    peer: Script,
+    *,
+    amount: Amount = Amount.EXACT,
+    narrow: bool = False,
+    apart: str = "",
+    allowed: tuple[Allowed, ...] = (),
+) -> tuple[Scenario, Scenario]:
     """Make two scenarios: the client acts, the server acts."""
-    return joined(f"{name}, by client", actor, peer, **how), joined(f"{name}, by server", peer, actor, **how)
+    make = partial(joined, amount=amount, narrow=narrow, apart=apart, allowed=allowed)
+    return make(f"{name}, by client", actor, peer), make(f"{name}, by server", peer, actor)
 
 
 # --- words

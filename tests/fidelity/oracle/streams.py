@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import chain
 
 from oracle.scenario import (
@@ -36,11 +37,10 @@ from oracle.scenario import (
 # Around the sizes of segments, pages, pipes and the buffers that relays use.
 _ODD_SIZES = (1, 2, 3, 1447, 1448, 1449, 4095, 4096, 4097, 16384, 16385, 65535, 65536, 65537, 131_071, 262_145)
 # Directly, recv() leaves the urgent byte out unless the reader asked for it inline.
-_URGENT = {
-    "apart": "a relay has no mark to pass on (RFC 6093 advises against urgent data); the byte stays in its place",
-    "allowed": ((("connected", "received", "end of stream"),) * 2,),
-    "amount": Amount.ALL,
-}
+_URGENT = "a relay has no mark to pass on (RFC 6093 advises against urgent data); the byte stays in its place"
+_ALL_ARRIVED = (("connected", "received", "end of stream"),) * 2
+# Both ends' buffers are small, so that a sender fills them; all that it sent has to arrive.
+_stalling = partial(both_ways, narrow=True, amount=Amount.ALL)
 
 
 def streams() -> tuple[Scenario, ...]:
@@ -69,7 +69,14 @@ def _flows() -> tuple[Scenario, ...]:
         *both_ways("full duplex, one way much longer", (exchange(SMALL),), (exchange(5 * BULK),)),
         joined("100 MB each way", (exchange(HEAVY, HEAVY), *ask), (exchange(HEAVY, HEAVY), *reply), heavy=True),
         *both_ways("urgent byte, read inline", urgent, (urgent_inline(), tell("inline"), *reply)),
-        *both_ways("urgent byte, not read inline", urgent, (tell("inline"), *reply), **_URGENT),
+        *both_ways(
+            "urgent byte, not read inline",
+            urgent,
+            (tell("inline"), *reply),
+            amount=Amount.ALL,
+            apart=_URGENT,
+            allowed=(_ALL_ARRIVED,),
+        ),
     )
 
 
@@ -94,32 +101,40 @@ def _silences() -> tuple[Scenario, ...]:
 
 
 def _stalls() -> tuple[Scenario, ...]:
-    full = {"narrow": True, "amount": Amount.ALL}
     go: Script = (tell("full"), wait("go"))
     return (
-        *both_ways(
+        *_stalling(
             "reader stalls for 1.5 s and goes on",
             (fill(), *go, send(BULK), end_of_stream(), read_to_end()),
             (wait("full"), pause(1.5), tell("go"), read_to_end(), close()),
-            **full,
+        ),
+        # Longer than a relay may wait with a reset for a reader that does not read: an orderly end waits for ever.
+        *_stalling(
+            "close with bytes queued, the reader stalls for 7 s and goes on",
+            (fill(), close(), tell("closed")),
+            (wait("closed"), pause(7), read_to_end(), close()),
+        ),
+        *_stalling(
+            "half-close with bytes queued, both readers stall for 7 s and go on",
+            (fill(), end_of_stream(), tell("ended"), wait("answered"), pause(7), read_to_end(), close()),
+            (wait("ended"), pause(7), read_to_end(), fill(), close(), tell("answered")),
         ),
         joined(
             "both readers stall and go on",
             (fill(), tell("client full"), wait("server full"), exchange(BULK)),
             (fill(), tell("server full"), wait("client full"), exchange(BULK)),
-            **full,
+            narrow=True,
+            amount=Amount.ALL,
         ),
-        *both_ways(
+        *_stalling(
             "half-close while the other direction is full",
             (wait("full"), send(SMALL), end_of_stream(), wait("heard"), read_to_end()),
             (fill(), tell("full"), read_to_end(), tell("heard"), close()),
-            **full,
         ),
-        *both_ways(
+        *_stalling(
             "a message while the other direction is full",
             (wait("full"), send(SMALL), wait("heard"), exchange(SMALL)),
             (fill(), tell("full"), read(SMALL), tell("heard"), exchange(SMALL)),
-            **full,
         ),
     )
 
@@ -146,7 +161,6 @@ def _half_closes() -> tuple[Scenario, ...]:
 
 
 def _resets() -> tuple[Scenario, ...]:
-    full = {"narrow": True, "amount": Amount.SOME}
     return (
         *both_ways(
             "reset after the end of stream in the same direction",
@@ -184,7 +198,8 @@ def _resets() -> tuple[Scenario, ...]:
             "reset of a sender whom back-pressure has paused, its reader stalls on",
             (fill(), reset(), tell("reset")),
             (wait("reset"), await_ending(), read_to_end()),
-            **full,
+            narrow=True,
+            amount=Amount.SOME,
         ),
         *both_ways(
             "answer before the question's end, then close with the rest unread",

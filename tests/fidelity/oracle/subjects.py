@@ -62,6 +62,7 @@ class Subject:
     Attributes:
         commands: the processes that it consists of.
         pair: consists of two, which meet at the routes' middle ports.
+        ours: must not print a traceback, whatever is done to it.
         version: the program's version, or nothing where it is not installed.
     """
 
@@ -69,6 +70,7 @@ class Subject:
     commands: Commands
     version: Callable[[], str]
     pair: bool = False
+    ours: bool = False
 
 
 def bound() -> socket.socket:
@@ -104,6 +106,9 @@ def running(subject: Subject, count: int, *, dial_seconds: int) -> Iterator[list
         listening = {port for route in routes for port in (route.listen, *((route.middle,) if subject.pair else ()))}
         _await_listeners(listening, processes, Path(folder, "log"))
         yield routes
+        text = Path(folder, "log").read_text(errors="replace")
+        if subject.ours and "Traceback" in text:
+            raise RuntimeError(f"{subject.name} failed inside:\n{text[text.index('Traceback') :][:4000]}")
 
 
 def _start(command: Command, log: int) -> subprocess.Popen[bytes]:
