@@ -6,6 +6,8 @@ import asyncio
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import structlog
+
 from ambassador.report import IN_ORDER
 
 if TYPE_CHECKING:
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 
     from ambassador.admin.overview import Overview
     from ambassador.report import Report
+
+log = structlog.get_logger()
 
 # Looking costs about 2 ms with ten thousand connections: a thousandth of the time.
 INTERVAL = 2.0
@@ -38,7 +42,10 @@ class History:
         """Look at *overview* again and again, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
-            self.add(await overview.report(), loop.time())
+            try:
+                self.add(await overview.report(), loop.time())
+            except Exception as error:  # noqa: BLE001 - one look is lost, the history goes on
+                log.error("admin.failed", path="history", error=f"{type(error).__name__}: {error}")  # noqa: TRY400 - one line
             await asyncio.sleep(INTERVAL)
 
     def add(self, report: Report, now: float) -> None:
