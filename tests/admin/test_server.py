@@ -318,9 +318,12 @@ def test_a_drain_by_request_is_a_drain(watch: Watch, serve: Serve, loop_name: st
     assert admin.ambassador.exit_code() == 0
 
 
-def test_drain_under_load_cuts_nobody(watch: Watch, serve: Serve) -> None:
-    """While clients come and go, a signal turns readiness, closes the listener, and lets every exchange end: exit 0."""
-    admin = watch(serve(echo).port, settings={"DRAIN_TIMEOUT": "20s"})
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("by", ["signal", "request"])
+def test_drain_under_load_cuts_nobody(watch: Watch, serve: Serve, by: str, workers: str) -> None:
+    """While clients come and go, a drain turns readiness first, then refuses, and lets every exchange end: exit 0."""
+    settings = {"DRAIN_TIMEOUT": "20s", "DRAIN_DELAY": "300ms", "WORKERS": workers}
+    admin = watch(serve(echo).port, settings=settings)
     broken: list[Exception] = []
     refused = threading.Event()
 
@@ -343,7 +346,14 @@ def test_drain_under_load_cuts_nobody(watch: Watch, serve: Serve) -> None:
     for thread in threads:
         thread.start()
     eventually(lambda: sum(admin.route()["ends"].values()) > 100)
-    admin.ambassador.signal(signal.SIGTERM)
+    began = time.monotonic()
+    if by == "signal":
+        admin.ambassador.signal(signal.SIGTERM)
+    else:
+        assert admin.ask("/drain", "POST").status == 202
+    eventually(lambda: admin.ask("/readyz").status == 503)
+    was_refused, seconds = refused.is_set(), time.monotonic() - began
+    assert seconds > 0.3 or not was_refused  # the delay: not ready, and still accepting
     assert admin.ambassador.exit_code() == 0
     for thread in threads:
         thread.join(PATIENCE)
