@@ -45,7 +45,7 @@ class Ambassador:
 
     def __init__(
         self, upstreams: Sequence[str | int], settings: Mapping[str, str], *, loop: str, files: int | None,
-        prelude: str, arguments: Sequence[str], links: Mapping[str, str],
+        prelude: str, arguments: Sequence[str], links: Mapping[str, str], prefix: Sequence[str] = (),
     ) -> None:  # fmt: skip
         self.ports = [free_port() for _ in upstreams]
         self.events: list[Event] = []
@@ -59,7 +59,7 @@ class Ambassador:
         limit = f"import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, ({files}, {files}))\n" if files else ""
         code = limit + (_WITHOUT_UVLOOP if loop == "asyncio" else "") + prelude + _ENTER
         self.process = subprocess.Popen(
-            [sys.executable, "-c", code, *arguments],
+            [*prefix, sys.executable, "-c", code, *arguments],
             env=environment(variables),
             cwd=ROOT,
             stdin=subprocess.DEVNULL,

@@ -42,15 +42,23 @@ class Wire:
         run("ip", "link", "add", self._ours, "type", "veth", "peer", "name", self._theirs, "netns", self.namespace)
         run("ip", "address", "add", f"{self.here}/30", "dev", self._ours)
         run("ip", "link", "set", self._ours, "up")
-        inside = ("ip", "-n", self.namespace)
-        run(*inside, "address", "add", f"{self.there}/30", "dev", self._theirs)
-        run(*inside, "link", "set", self._theirs, "up")
-        run(*inside, "link", "set", "lo", "up")
+        self.inside("ip", "address", "add", f"{self.there}/30", "dev", self._theirs)
+        self.inside("ip", "link", "set", self._theirs, "up")
+        self.inside("ip", "link", "set", "lo", "up")
+
+    @property
+    def prefix(self) -> tuple[str, ...]:
+        """What runs the words after it in the namespace."""
+        return ("ip", "netns", "exec", self.namespace)
+
+    def inside(self, *words: str) -> None:
+        """Run a command in the namespace, which has to succeed."""
+        run(*self.prefix, *words)
 
     def start(self, program: str) -> subprocess.Popen[str]:
         """Run a Python program in the namespace, and wait for its first line."""
         process = subprocess.Popen(
-            ["ip", "netns", "exec", self.namespace, sys.executable, "-c", program],
+            [*self.prefix, sys.executable, "-c", program],
             env=environment({}),
             cwd=ROOT,
             stdout=subprocess.PIPE,
@@ -64,7 +72,7 @@ class Wire:
     def cut(self) -> None:
         """Drop every packet from now on, both ways."""
         for chain in ("INPUT", "OUTPUT"):
-            run("ip", "netns", "exec", self.namespace, "iptables", "-I", chain, "-j", "DROP")
+            self.inside("iptables", "-I", chain, "-j", "DROP")
 
     def remove(self) -> None:
         """End what runs in the namespace, and remove it."""
