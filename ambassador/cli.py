@@ -58,8 +58,11 @@ def run(routes: tuple[str, ...]) -> int:
 def check(routes: tuple[str, ...], *, as_json: bool, dial: bool) -> int:
     """Print what each variable became: its route, what it resolves to now, or why it was ignored."""
     from ambassador import check
+    from ambassador.server import tunnel_credentials
 
-    return check.run(_configuration(routes), as_json=as_json, dial=dial)
+    configuration = _configuration(routes)
+    tunnel_credentials(configuration.settings)
+    return check.run(configuration, as_json=as_json, dial=dial)
 
 
 @cli.command()
