@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ambassador.address import Address, is_ip
+from ambassador.server import tunnel_credentials
 from ambassador.upstream.resolve import HostsFile
 
 if TYPE_CHECKING:
@@ -28,7 +29,11 @@ def run(configuration: Configuration, *, as_json: bool, dial: bool = False) -> i
     """Print the routes, what became of each variable, and the warnings; return 0.
 
     With *dial* every address of every upstream is tried; return 1 when none of a route's was reached.
+
+    Raises:
+        ConfigurationError: the tunnel's files cannot serve.
     """
+    tunnel_credentials(configuration.settings)
     hosts = HostsFile()
     routes = [_describe(route, hosts) for route in configuration.routes]
     if dial:
