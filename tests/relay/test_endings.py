@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ambassador.relay import kernel
 from ambassador.relay import relay as relay_module
 from tests.support.deadline import soon
 from tests.support.stage import stage
@@ -86,6 +87,25 @@ async def test_an_orderly_close_waits_until_the_last_byte_is_taken() -> None:
             total += len(chunk)
         await sending
         assert total == 8 << 20
+        assert await link.ended() == "closed"
+
+
+async def test_a_connection_is_not_over_before_its_last_byte_is_taken() -> None:
+    """With both streams ended and the last bytes in our kernel's queue, the relay waits for their reader."""
+    async with stage() as on:
+        link = on.link()
+        ours = link.relay.client.socket
+        sent = 0
+        while kernel.unsent(ours) < 200_000:
+            await link.upstream.send(bytes(50_000))
+            sent += 50_000
+            await asyncio.sleep(0.001)
+        link.client.end()
+        link.upstream.end()
+        await soon(lambda: link.relay.up.over and link.relay.down.over)
+        await asyncio.sleep(0.1)
+        assert link.over == []
+        assert len(await link.client.to_end()) == sent
         assert await link.ended() == "closed"
 
 
