@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import signal
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +18,6 @@ from tests.support.deadline import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.docker.conftest import Shell
 
@@ -26,6 +27,7 @@ REDIS_CLI = "docker run -i --rm --link redis_ambassador:redis redis:8 redis-cli 
 SECRET = "correct-horse-battery-staple"  # noqa: S105 - what must not be read on the wire
 OWNER = f"{os.getuid()}:{os.getgid()}"
 IMAGE_USER = 65532
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -90,27 +92,44 @@ def talk(client_server: Shell, big_server: Shell) -> None:
 
 
 def keygen(image: str, folder: Path) -> Path:
-    """Make a key by the README's own line, in a shell."""
+    """Make a key in *folder*, as the README does."""
     folder.mkdir()
     subprocess.run(["sh", "-c", f"(umask 077; docker run --rm {image} keygen >tunnel.key)"], check=True, cwd=folder)
     assert (folder / "tunnel.key").stat().st_mode & 0o777 == 0o600
     return folder
 
 
+def readme_commands(image: str, folder: Path) -> list[str]:
+    """Return the commands of the README's section on tunnels, for this image, these hosts and a user in *folder*."""
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("### Encrypt the hop between hosts")[2]
+    block = section.partition("```sh\n")[2].partition("```")[0].replace("\\\n", " ")
+    commands = [line.partition("  #")[0].strip() for line in block.splitlines()]
+    for written, here in (
+        ('"$(id -u):$(id -g)"', OWNER), ("$PWD", str(folder)), ("192.168.1.52", "10.77.0.2"),
+    ):  # fmt: skip
+        commands = [command.replace(written, here) for command in commands]
+    return [re.sub(r"(?<= )ambassador(?= |$)", image, command) for command in commands]
+
+
 @pytest.mark.usefixtures("redis", "marker", "peers")
 def test_a_shared_key_closes_the_hop(
     client_server: Shell, big_server: Shell, image: str, tmp_path: Path, on_the_wire: Path
 ) -> None:
-    """With a key from keygen in a mounted folder Redis answers across hosts, and the wire shows none of the words."""
-    folder = keygen(image, tmp_path / "tunnel")
-    options = f"-v {folder}:/tunnel:ro --user {OWNER} -e AMBASSADOR_TUNNEL_KEY_FILE=/tunnel/tunnel.key"
+    """The README's three commands have Redis answer across hosts, and the wire shows none of the words."""
+    make_key, start_source, start_target = readme_commands(image, tmp_path)
+    subprocess.run(["sh", "-c", make_key], check=True, cwd=tmp_path)
+    (key,) = (tmp_path / "keys").iterdir()
+    assert key.stat().st_mode & 0o777 == 0o600
 
-    start_pair(client_server, big_server, image, source=options, target=options)
+    big_server(start_source)
+    client_server(start_target)
+    for host in (client_server, big_server):
+        host.ready("redis_ambassador")
     talk(client_server, big_server)
 
     seen = settled(on_the_wire, client_server)
     assert len(seen) > 1000
-    for word in (SECRET, "PONG", "ping", "password", (folder / "tunnel.key").read_text().strip()):
+    for word in (SECRET, "PONG", "ping", "password", key.read_text().strip()):
         assert word.encode() not in seen
     # Whoever comes to the published port without the key is turned away.
     status, said = client_server.attempt("docker run --rm redis:8 redis-cli -h 10.77.0.2 ping")
