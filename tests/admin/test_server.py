@@ -346,6 +346,9 @@ def test_drain_under_load_cuts_nobody(watch: Watch, serve: Serve, by: str, worke
     for thread in threads:
         thread.start()
     eventually(lambda: sum(admin.route()["ends"].values()) > 100)
+    held = admin.ambassador.connect()  # while it lives, the process does, and can be asked
+    held.sendall(b"x")
+    exactly(held, 1)
     began = time.monotonic()
     if by == "signal":
         admin.ambassador.signal(signal.SIGTERM)
@@ -354,6 +357,7 @@ def test_drain_under_load_cuts_nobody(watch: Watch, serve: Serve, by: str, worke
     eventually(lambda: admin.ask("/readyz").status == 503)
     was_refused, seconds = refused.is_set(), time.monotonic() - began
     assert seconds > 0.3 or not was_refused  # the delay: not ready, and still accepting
+    held.close()
     assert admin.ambassador.exit_code() == 0
     for thread in threads:
         thread.join(PATIENCE)
