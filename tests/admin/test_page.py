@@ -207,7 +207,7 @@ def test_an_ambassador_that_is_gone_is_noticed(browser: Browser, watch: Watch) -
     """When nobody answers any more the page says so, and since when, instead of showing what was."""
     admin = watch(free_port())
     browser.open(f"http://{LOCAL}:{admin.port}/")
-    browser.until("document.getElementById('state').textContent === 'serving'")
+    browser.until("heard !== null")  # the page's own note of a whole answer
     assert admin.ambassador.stop() == 0
 
     browser.until("document.getElementById('state').textContent === 'no answer'")
