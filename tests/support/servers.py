@@ -88,8 +88,9 @@ class Server:
 
     def _spawn(self, work: Callable[[socket.socket], None], sock: socket.socket) -> None:
         thread = threading.Thread(target=work, args=(sock,), daemon=True)
-        self._threads.append(thread)
         thread.start()
+        # A thread that is held keeps its stack, also when it has ended.
+        self._threads = [*(other for other in self._threads if other.is_alive()), thread]
 
     def _accept(self, listener: socket.socket) -> None:
         while not self._closing:
