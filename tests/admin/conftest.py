@@ -21,7 +21,7 @@ class Watch(Protocol):
 
     def __call__(
         self, *upstreams: str | int, settings: Mapping[str, str] | None = None, host: str = LOCAL, loop: str = "uvloop",
-        files: int | None = None,
+        files: int | None = None, prelude: str = "",
     ) -> Admin:  # fmt: skip
         """Start one with a route to each of *upstreams*, whose admin server listens on *host*."""
 
@@ -32,11 +32,15 @@ def watch(ambassador: Launch) -> Watch:
 
     def launch(
         *upstreams: str | int, settings: Mapping[str, str] | None = None, host: str = LOCAL, loop: str = "uvloop",
-        files: int | None = None,
+        files: int | None = None, prelude: str = "",
     ) -> Admin:  # fmt: skip
         port = free_port()
         started = ambassador(
-            *upstreams, settings={"ADMIN": f"{host}:{port}", **(settings or {})}, loop=loop, files=files
+            *upstreams,
+            settings={"ADMIN": f"{host}:{port}", **(settings or {})},
+            loop=loop,
+            files=files,
+            prelude=prelude,
         )
         admin = Admin(started, port, LOCAL if host == "0.0.0.0" else host)
         eventually(lambda: admin.ask("/livez").status == 200)

@@ -252,6 +252,26 @@ def test_a_client_that_leaves_while_dialling_is_counted(watch: Watch) -> None:
     admin.ended("client_gone")
 
 
+def test_a_fault_of_ours_is_counted_and_ends_one_connection_only(watch: Watch, serve: Serve) -> None:
+    """An error in our own code resets the connection that met it, under `failed` with the error; the next is served."""
+    prelude = (
+        "from ambassador.relay.direction import Direction\n"
+        "whole = Direction._copy\n"
+        "def broken(direction):\n"
+        "    Direction._copy = whole\n"
+        "    raise RuntimeError('on purpose')\n"
+        "Direction._copy = broken\n"
+    )
+    admin = watch(serve(echo).port, prelude=prelude)
+    with admin.ambassador.connect() as client:
+        client.sendall(b"x")
+        assert final_error(client) is ConnectionResetError
+    admin.ended("failed")
+    _closed(admin)
+    admin.ended("closed")
+    assert admin.ambassador.closed(2)[0]["error"] == "RuntimeError: on purpose"
+
+
 def test_a_stranger_at_a_tunnel_is_counted(watch: Watch, serve: Serve, tmp_path: Path) -> None:
     """A client that speaks no TLS to a source ambassador ends as `handshake_failed`, and nothing was dialled."""
     key = tmp_path / "cert.pem"
