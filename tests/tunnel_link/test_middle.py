@@ -11,7 +11,7 @@ import pytest
 
 from ambassador.tunnel import generate
 from tests.support.net import final_error
-from tests.support.servers import Server
+from tests.support.servers import Server, echo
 from tests.tunnel_link.proofs import KeyFile
 from tests.tunnel_link.test_strangers import FUTURE, PAST
 
@@ -202,3 +202,26 @@ def test_certificates_that_fit(ambassador: Launch, authority: Authority, names: 
         target = ambassador(source.port, settings={**authority.settings("target"), **more})
         with target.connect() as client:
             assert client.recv(7) == b"welcome"
+
+
+def test_a_tunnel_at_one_end_alone_carries_nothing(ambassador: Launch, proofs: Proofs) -> None:
+    """Where only one of both ambassadors was told of the tunnel, clients are reset, and the upstream hears none."""
+    with Server(echo) as upstream:
+        closed = ambassador(upstream.port, settings=proofs.source)
+        outer = ambassador(closed.port)
+        with outer.connect() as client:
+            client.sendall(SECRET)
+            assert final_error(client) is ConnectionResetError
+        assert (outer.closed()[0]["end"], closed.closed()[0]["end"]) == ("upstream_reset", "handshake_failed")
+        assert not upstream.accepted
+
+        heard = bytearray()
+        with Server(lambda client: heard.extend(client.recv(1 << 16))) as overheard:
+            opened = ambassador(overheard.port)
+            outer = ambassador(opened.port, settings=proofs.target)
+            with outer.connect() as client:
+                client.sendall(SECRET)
+                assert final_error(client) is ConnectionResetError
+            assert outer.closed()[0]["end"] == "handshake_failed"
+            opened.closed()
+        assert b"hunter2" not in heard
