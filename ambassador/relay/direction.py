@@ -139,7 +139,11 @@ class Direction:
         try:
             pipe.filled = os.splice(source, pipe.write_end, pipe.size, flags=_NON_BLOCKING)
         except BlockingIOError:
-            self.source.readable = False
+            # It stops before an urgent byte, too, be there whatever behind it: from there on bytes are copied.
+            if self.source.urgent:
+                self.relay.poller.again(self.resume)
+            else:
+                self.source.readable = False
             return False
         except OSError as error:
             if error.errno in _NO_SPLICE:

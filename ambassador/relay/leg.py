@@ -94,9 +94,8 @@ class Leg:
 
     def _note_trouble(self, mask: int) -> None:
         if mask & poller.URGENT:
-            # Urgent data (RFC 6093) interrupts reads at its mark: deliver it inline, and no longer trust short reads.
+            # Urgent data (RFC 6093) interrupts reads at its mark: short ones are no longer to be trusted.
             self.urgent = True
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
         self.finishing = True
         self.readable = True
         if mask & poller.ERROR and not self.error:

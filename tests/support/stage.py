@@ -106,6 +106,7 @@ class Link:
         legs = []
         for name, sock in (("client", inner_client), ("upstream", inner_upstream)):
             sock.setblocking(False)  # noqa: FBT003 - the name of it
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
             leg = Leg(name, sock)
             stage.poller.register(sock, leg.note)
             legs.append(leg)

@@ -30,6 +30,7 @@ async def test_the_first_endpoint_that_accepts_is_taken(serve: Serve) -> None:
         assert caller.endpoint == 0
         assert caller.leg is not None
         assert caller.leg.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+        assert caller.leg.socket.getsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE) == 1
         assert not second.accepted
 
 
