@@ -7,6 +7,7 @@ a word (both tried).
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import socket
 from typing import TYPE_CHECKING, Protocol
@@ -20,6 +21,8 @@ from ambassador.relay.kernel import set_keepalive
 from ambassador.relay.leg import reset_on_close
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ambassador.address import Address
     from ambassador.connection import Service
     from ambassador.connections import Connections
@@ -45,7 +48,7 @@ _WARN_EVERY = 1.0
 def bind(address: Address, *, keepalive: float) -> socket.socket:
     """Return a socket that listens on *address*; an empty host is every address, IPv4 and IPv6.
 
-    TCP_NODELAY and keepalive are set here, since on Linux an accepted socket inherits them from its listener.
+    TCP_NODELAY, SO_OOBINLINE and keepalive are set here, since on Linux an accepted socket inherits them.
 
     Raises:
         StartError: the address is in use, not ours, or not allowed.
@@ -72,6 +75,8 @@ def _bound(family: int, host: str, port: int, keepalive: float) -> socket.socket
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # An urgent byte (RFC 6093) stays in its place; by the time of its event a read may have passed over it.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
         if keepalive:
             set_keepalive(sock, keepalive)
         sock.bind((host, port))
@@ -113,6 +118,7 @@ class Listener:
         self._paused_for: str | None = None
         self._warned = -_WARN_EVERY
         self._told = False
+        self._will_resume = False
         self._closed = False
         self._failed = False
 
@@ -144,7 +150,7 @@ class Listener:
         for _ in range(_ACCEPTS_A_TURN):
             if self._connections.full():
                 self._pause("max_connections")
-                self._connections.on_room.append(self._resume)
+                self._resume_by(self._connections.on_room.append)
                 return False
             try:
                 fd, peer = self._accept_one()
@@ -155,7 +161,7 @@ class Listener:
                     continue
                 if error.errno in _SHORTAGE:
                     self._pause(errno.errorcode[error.errno])
-                    self._poller.loop.call_later(_SHORTAGE_PAUSE, self._resume)
+                    self._resume_by(functools.partial(self._poller.loop.call_later, _SHORTAGE_PAUSE))
                 else:
                     self._failed = True
                     self._process.listener_failed(self, error)
@@ -176,7 +182,14 @@ class Listener:
         self._connections.add(connection)
         connection.start()
 
+    def _resume_by(self, call: Callable[[Callable[[], None]], object]) -> None:
+        """Have *call* bring about the next try, unless one is due: each client that comes to wait is an event."""
+        if not self._will_resume:
+            self._will_resume = True
+            call(self._resume)
+
     def _resume(self) -> None:
+        self._will_resume = False
         # In a turn of its own: whoever made room is still at work, and may be one of a long row that fails at once.
         self._poller.again(self._accept)
 

@@ -259,7 +259,8 @@ class Process:
         """Tell whether *host* and *port* are a listener of this process."""
         if (host, port) in self._own_listens:
             return True
-        return ("", port) in self._own_listens and self.local.has(host)
+        wide = ("", "::") if ":" in host else ("", "::", "0.0.0.0")
+        return any((every, port) in self._own_listens for every in wide) and self.local.has(host)
 
     def is_own_dial(self, peer: tuple[str, int]) -> bool:
         """Tell whether *peer*, just accepted, is a dial of this process, brought back by address translation.
@@ -277,9 +278,9 @@ class Process:
 
     def close(self) -> None:
         """Close everything that `bind` and `serve` opened."""
-        self.connections.cut_all("drained")
         for listener in self.listeners:
             listener.close()
+        self.connections.cut_all("drained")  # also those who were accepted just now
         self.poller.shut_down()
         self.pipes.close()
 

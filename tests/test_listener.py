@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import json
 import socket
 import time
 import urllib.request
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
 from ambassador.address import Address
+from ambassador.connections import Connections
 from ambassador.errors import StartError
-from ambassador.listener import bind
-from tests.support.deadline import eventually
+from ambassador.listener import Listener, bind
+from ambassador.metrics import RouteCounters
+from ambassador.poller import Poller
+from tests.support.deadline import eventually, soon
 from tests.support.net import LOCAL, connect, final_error, free_port, read_to_end
 from tests.support.servers import echo
 
@@ -117,6 +122,34 @@ def test_out_of_descriptors_it_stays_calm(ambassador: Launch, serve: Serve, loop
     assert running.stop() == 0
 
 
+@pytest.mark.parametrize("short", [False, True])
+async def test_however_many_come_while_accepting_is_paused_one_try_is_due(short: bool) -> None:  # noqa: FBT001 - a case
+    """Each client that comes to wait is an event, and none of them adds a try to the one that is to come."""
+    loop = asyncio.get_running_loop()
+    poller, connections = Poller(loop), Connections(None if short else 0)
+    process = SimpleNamespace(poller=poller, connections=connections)
+    service = SimpleNamespace(name="x", counters=RouteCounters())
+    with bind(Address(LOCAL, 0), keepalive=0) as sock, contextlib.ExitStack() as clients:
+        listener = Listener(sock, service, process)  # type: ignore[arg-type]  # as much as it asks for
+        tries = []
+
+        def fail() -> NoReturn:
+            tries.append(loop.time())
+            raise OSError(errno.EMFILE, "no")
+
+        listener._accept_one = fail
+        listener.start()
+        for _ in range(40):
+            clients.enter_context(connect(sock.getsockname()[1]))
+            await asyncio.sleep(0.001)
+        assert len(connections.on_room) == (0 if short else 1)
+        tries.clear()
+        if short:
+            await soon(lambda: len(tries) == 3)
+            assert tries[2] - tries[0] > 0.1, "each try is a pause after the one before"
+        poller.shut_down()
+
+
 def test_admin_answers_while_accepting_is_paused(ambassador: Launch, serve: Serve) -> None:
     """With the cap reached, the admin server still says what the matter is."""
     admin = f"{LOCAL}:{free_port()}"
@@ -162,11 +195,12 @@ def test_a_restart_binds_while_old_connections_are_in_time_wait(ambassador: Laun
 
 
 def test_accepted_sockets_have_what_the_listener_was_given() -> None:
-    """TCP_NODELAY and keepalive set on the listener hold for each client's socket."""
+    """TCP_NODELAY, SO_OOBINLINE and keepalive set on the listener hold for each client's socket."""
     with bind(Address(LOCAL, 0), keepalive=33) as listener, connect(listener.getsockname()[1]):
         client, _ = listener.accept()
         with client:
             assert client.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+            assert client.getsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE) == 1
             assert client.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
             assert client.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 33
     with bind(Address(LOCAL, 0), keepalive=0) as listener:

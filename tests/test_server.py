@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.net import LOCAL, black_hole, exactly, final_error, free_port, read_to_end
+from tests.support.net import LOCAL, black_hole, connect, exactly, final_error, free_port, read_to_end
 from tests.support.process import command
 from tests.support.servers import echo, hold
 
@@ -212,3 +213,18 @@ def test_it_ends_with_the_last_connection_not_with_the_timeout(ambassador: Launc
             read_to_end(client)
         running.closed(number)
     assert running.exit_code() == 0
+
+
+@pytest.mark.parametrize("listen", ["", "0.0.0.0", "::", LOCAL])
+@pytest.mark.parametrize("host", [LOCAL, "localhost"])
+def test_a_dial_of_its_own_port_is_refused_however_it_is_bound(ambassador: Launch, listen: str, host: str) -> None:
+    """Where the upstream is the listener itself, the first client ends the loop, not the last free descriptor."""
+    port = free_port()
+    settings = {"BIND": listen, "ROUTES": f"{port}={host}:{port}", "CONNECT_TIMEOUT": "1s"}
+    running = ambassador(settings=settings)
+    with contextlib.suppress(ConnectionResetError), connect(port) as client:  # it may be over before it is known here
+        final_error(client)
+    (line,) = running.closed()
+    assert line["end"] in {"connect_failed", "connect_refused"}  # the latter from ::1, where nobody may listen
+    assert len(running.named("route.dials_itself")) == 1
+    assert running.stop() == 0
