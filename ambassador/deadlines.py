@@ -38,11 +38,16 @@ class Deadlines:
         self._when.pop(owner, None)
 
     def _tick(self) -> None:
-        now = self._loop.time()
+        # Whatever goes wrong with one owner, the others have their time.
+        try:
+            self._expire(self._loop.time())
+        finally:
+            self._ticking = bool(self._when)
+            if self._ticking:
+                self._loop.call_later(TICK, self._tick)
+
+    def _expire(self, now: float) -> None:
         for owner in [owner for owner, when in self._when.items() if when <= now]:
             if self._when.get(owner, now + 1) <= now:
                 del self._when[owner]
                 owner.expire()
-        self._ticking = bool(self._when)
-        if self._ticking:
-            self._loop.call_later(TICK, self._tick)

@@ -80,7 +80,10 @@ class Resolver:
             waiting.append(answer)
             return
         self._waiting[name] = [answer]
-        threading.Thread(target=self._look_up, args=(name,), name=f"lookup {name}", daemon=True).start()
+        try:
+            threading.Thread(target=self._look_up, args=(name,), name=f"lookup {name}", daemon=True).start()
+        except RuntimeError as error:  # no room for a thread (pids limit of a container); there may be soon
+            self._loop.call_soon(self._answer, name, (), str(error))
 
     def _look_up(self, name: str) -> None:
         addresses: tuple[str, ...] = ()
