@@ -36,8 +36,9 @@ class Handshake:
         self._over = False
 
     def start(self) -> None:
-        """Say the first word, if it is ours."""
+        """Say the first word, if it is ours, and look whether the peer was faster: no event will tell of that again."""
         self._go_on(b"")
+        self.on_events(poller.IN)
 
     def on_events(self, mask: int) -> None:
         """Go on after an event of the socket."""
