@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 
@@ -15,9 +16,22 @@ def open_standard_streams() -> None:
             os.open(os.devnull, os.O_RDWR)
 
 
+# Commands that do not serve: a signal does to them what it does to any program.
+_ERRANDS = frozenset({"check", "healthcheck", "wait", "status", "keygen", "demo"})
+
+
+def heed_signals() -> None:
+    """End a start at SIGTERM, which the kernel would keep from a process 1 without a handler, and not at SIGHUP."""
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # nobody was served yet
+    # Not SIG_IGN, which whatever is started from here would inherit.
+    signal.signal(signal.SIGHUP, lambda *_: None)
+
+
 def main() -> None:
     """Run `ambassador` with the arguments of this process, and exit with its code."""
     open_standard_streams()
+    if not _ERRANDS.intersection(sys.argv[1:2]):
+        heed_signals()
     if sys.argv[1:] == ["healthcheck"]:
         from ambassador.healthcheck import main as run
     else:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ambassador.__main__ import _ERRANDS
+from ambassador.cli import cli
 from tests.support.net import LOCAL, black_hole, connect, exactly, final_error, free_port, read_to_end
 from tests.support.process import command
 from tests.support.servers import echo, hold
@@ -228,3 +230,29 @@ def test_a_dial_of_its_own_port_is_refused_however_it_is_bound(ambassador: Launc
     assert line["end"] in {"connect_failed", "connect_refused"}  # the latter from ::1, where nobody may listen
     assert len(running.named("route.dials_itself")) == 1
     assert running.stop() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_amid_the_start_is_heeded(ambassador: Launch, number: signal.Signals) -> None:
+    """SIGTERM ends a start with 0 and without a word, SIGHUP does not disturb it."""
+    prelude = (
+        "import os, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'ambassador.cli':\n"
+        f"            os.kill(os.getpid(), {int(number)})\n"
+        "sys.meta_path.insert(0, Finder())\n"
+    )
+    running = ambassador(free_port(), prelude=prelude, wait=False)
+    if number == signal.SIGHUP:
+        running.ready()
+        assert running.stop() == 0
+    else:
+        assert running.exit_code() == 0
+        assert running.events == []
+    assert running.lines == []
+
+
+def test_errands_are_all_commands_but_the_one_that_serves() -> None:
+    """Only what serves takes SIGTERM for success: who waits for a server must not hear that it is there."""
+    assert set(cli.commands) - {"run"} == _ERRANDS
