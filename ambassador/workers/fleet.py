@@ -123,7 +123,7 @@ class Fleet:
         if self.state is State.DRAINING:
             return
         self.state = State.DRAINING
-        log.info("ambassador.draining", reason=reason, live=sum(member.live for member in self.members.values()))
+        log.info("ambassador.draining", reason=reason, live=self.loads.total())
         self._tell({"do": "drain", "reason": reason})
         self.close()
         settings = self.configuration.settings

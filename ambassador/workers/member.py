@@ -40,11 +40,6 @@ class Member:
         self._answers: dict[int, asyncio.Future[Any]] = {}
 
     @property
-    def live(self) -> int:
-        """How many connections it had when it last said so."""
-        return int(self.report["live"]) if self.report is not None else 0
-
-    @property
     def limit(self) -> int:
         """How many connections it may have."""
         return int(self.report["limit"]) if self.report is not None else 0

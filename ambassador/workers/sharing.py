@@ -44,6 +44,10 @@ class Loads:
         """Let the others wait no more for a worker that is dead, or accepts nobody."""
         self._counts[index] = _ABSENT
 
+    def total(self) -> int:
+        """Add up the connections of all; that some have ended may take a moment to be known."""
+        return sum(count for count in self._counts if count != _ABSENT)
+
     def ahead(self, live: int) -> bool:
         """Tell whether a worker with so many connections should leave the next client to another."""
         least = min(self._counts)
