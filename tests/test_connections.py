@@ -132,7 +132,8 @@ def test_long_silence_before_a_question_does_not_count(world: World) -> None:
 def test_every_connection_is_looked_at_and_kept_alive(world: World) -> None:
     """Whatever their numbers, all of them are looked at within ten sweeps, dialling ones without a relay too."""
     world.add(Connection(8))
-    others = [Connection(number, Relay()) for number in range(100, 140)]
+    # By ones as a single process numbers them, and in strides of ten as one worker of ten does.
+    others = [Connection(number, Relay()) for number in (*range(100, 140), *range(1000, 2000, 10))]
     for other in others:
         world.add(other)
     world.owes = {"client": True, "upstream": False}

@@ -89,6 +89,43 @@ async def test_an_event_of_the_same_turn_never_reaches_a_newer_socket(poller: Po
                 poller.close(sock)
 
 
+async def test_a_muted_socket_tells_of_its_end_but_not_of_bytes(poller: Poller) -> None:
+    """While muted, bytes are no event and an end of stream is; unmuted, the socket tells once of what is there."""
+    ours, theirs = pair()
+    masks: list[int] = []
+    with theirs:
+        poller.register(ours, masks.append)
+        await soon(lambda: masks)
+        poller.mute(ours)
+        await asyncio.sleep(0.02)
+        masks.clear()
+        theirs.sendall(b"x")
+        await asyncio.sleep(0.02)
+        assert masks == []
+        poller.unmute(ours)
+        await soon(lambda: masks)
+        assert masks[-1] & IN
+        poller.mute(ours)
+        theirs.shutdown(socket.SHUT_WR)
+        await soon(lambda: masks[-1] & ENDED)
+        poller.close(ours)
+
+
+async def test_a_withdrawn_socket_is_silent_and_stays_open(poller: Poller) -> None:
+    """A socket that is withdrawn has no more events, and belongs to its owner again."""
+    ours, theirs = pair()
+    masks: list[int] = []
+    with ours, theirs:
+        poller.register(ours, masks.append)
+        await soon(lambda: masks)
+        poller.withdraw(ours)
+        masks.clear()
+        theirs.sendall(b"x")
+        await asyncio.sleep(0.02)
+        assert masks == []
+        assert ours.recv(1) == b"x"
+
+
 async def test_a_new_handler_takes_over(poller: Poller) -> None:
     """After a change of handlers the old one hears nothing, and the new one is told only of what is new."""
     ours, theirs = pair()

@@ -33,6 +33,17 @@ async def keep_sending(end: End) -> None:
         await asyncio.sleep(0.001)
 
 
+async def fill_up(end: End) -> int:
+    """Send until nothing moves any more; return how much that was."""
+    sent = calm = 0
+    while calm < 20:
+        filled = end.fill()
+        sent += filled
+        calm = 0 if filled else calm + 1
+        await asyncio.sleep(0.005)
+    return sent
+
+
 @WAYS
 async def test_a_half_close_leaves_the_other_way_alive(writer: str) -> None:
     """After one end's end of stream the other end still sends, a lot and in its own time, and all of it arrives."""
@@ -148,12 +159,7 @@ async def test_a_reset_of_a_paused_writer_comes_after_its_bytes(writer: str, pip
         link = on.link()
         source, sink = link.ends(writer)
         direction = link.relay.up if writer == "client" else link.relay.down
-        sent = calm = 0
-        while calm < 20:  # until nothing moves any more
-            filled = source.fill()
-            sent += filled
-            calm = 0 if filled else calm + 1
-            await asyncio.sleep(0.005)
+        sent = await fill_up(source)
         assert direction.blocked
         taken = sent - kernel.unsent(source.socket)
         source.reset()
@@ -205,6 +211,20 @@ async def test_a_cut_resets_both_ends_and_reports_nothing() -> None:
         link.relay.cut()
         await link.client.to_reset()
         await link.upstream.to_reset()
+        assert (link.over, link.errors) == ([], [])
+
+
+@WAYS
+@pytest.mark.parametrize("pipes", [0, 8], ids=["copied", "spliced"])
+async def test_a_cut_of_a_stalled_relay_resets_both_ends(writer: str, pipes: int) -> None:
+    """A relay whose reader stalls, and whose source is not listened to meanwhile, is cut as any other."""
+    async with stage(pipes=pipes) as on:
+        link = on.link()
+        source, sink = link.ends(writer)
+        await fill_up(source)
+        link.relay.cut()
+        await sink.to_reset()
+        await source.to_reset()
         assert (link.over, link.errors) == ([], [])
 
 

@@ -110,6 +110,29 @@ async def test_a_cancelled_dial_closes_its_socket_and_says_nothing() -> None:
             on.callers.clear()
 
 
+async def test_a_connection_that_no_event_has_told_of_yet_can_be_handed_over(serve: Serve) -> None:
+    """Whoever asks for it gets the connection in the moment in which it is there, and exactly once."""
+    server = serve(hold)
+    async with dialling() as on:
+        caller = on.call(on.upstream(server.port))
+        assert caller.dial is not None
+        assert caller.dial.hand_over()  # on the loopback interface, connect() is through when it returns
+        assert caller.leg is not None
+        await asyncio.sleep(0.02)
+        assert caller.answers == 1
+
+
+async def test_a_connection_that_is_not_there_yet_is_not_handed_over() -> None:
+    """A dial into a black hole has nothing to hand over, and goes on."""
+    with black_hole() as port:
+        async with dialling() as on:
+            upstream = on.upstream(port)
+            caller = on.call(upstream)
+            assert caller.dial is not None
+            assert not caller.dial.hand_over()
+            assert upstream.dials() == 1
+
+
 @pytest.mark.parametrize("name", ["nowhere.invalid", "a" * 64 + ".invalid", "\udcff.invalid", "..", "x" * 300])
 async def test_a_name_that_does_not_resolve_is_unresolved(name: str) -> None:
     """A name that cannot be resolved, for whatever reason, ends `connect_unresolved` and is named."""
