@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _SWEEP_SECONDS = 1.0
+# To connect to the unspecified address is to connect to this machine (ip(7)).
+_UNSPECIFIED = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 # The contract with users is ten seconds from a changed file to its use.
 _LOOK_AT_KEYS = 5.0
 
@@ -257,6 +259,7 @@ class Process:
 
     def is_own(self, host: str, port: int) -> bool:
         """Tell whether *host* and *port* are a listener of this process."""
+        host = _UNSPECIFIED.get(host, host)
         if (host, port) in self._own_listens:
             return True
         wide = ("", "::") if ":" in host else ("", "::", "0.0.0.0")
@@ -269,7 +272,11 @@ class Process:
         """
         if peer[0] == "::1" or peer[0].startswith("127.") or not self.local.has(peer[0]):
             return False
-        for connection in self.connections.live.values():
+        # Only a dial that has just begun, or just got through, is accepted now: of thousands a few are to be asked.
+        begun = time.monotonic() - self.settings.connect_timeout - _SWEEP_SECONDS
+        for connection in reversed(self.connections.live.values()):
+            if connection.started < begun:
+                break
             if connection.dials_from(peer):
                 upstream = connection.service.upstream
                 connection.refuse(upstream.own_dial(connection.upstream or upstream.route.source))

@@ -41,7 +41,19 @@ class Direction:
         over: nothing will be moved any more: the end of stream went on, or the relay gave the direction up.
     """
 
-    __slots__ = ("_full", "_full_reads", "_held", "_pipe", "blocked", "moved", "over", "relay", "sink", "source")
+    __slots__ = (
+        "_due",
+        "_full",
+        "_full_reads",
+        "_held",
+        "_pipe",
+        "blocked",
+        "moved",
+        "over",
+        "relay",
+        "sink",
+        "source",
+    )
 
     def __init__(self, source: Leg, sink: Leg, relay: Relay) -> None:
         self.source = source
@@ -52,6 +64,7 @@ class Direction:
         self.over = False
         self._full_reads = 0
         self._full = False
+        self._due = False
         self._held: memoryview | None = None
         self._pipe: Pipe | None = None
 
@@ -102,7 +115,7 @@ class Direction:
                 self.blocked = True
                 return
             if self._full_reads == _FULL_READS or self.moved >= turn_ends:
-                self.relay.poller.again(self.resume)
+                self._again()
                 return
 
     def _splice(self, pipe: Pipe) -> None:
@@ -126,7 +139,7 @@ class Direction:
             if self.blocked and not pipe.filled:
                 self._unblock()
             if moved >= TURN_BYTES and not self.blocked:
-                self.relay.poller.again(self.resume)
+                self._again()
                 return
         if not self.over:
             # An idle direction holds no pipe. One that still runs full will be lent another.
@@ -141,7 +154,7 @@ class Direction:
         except BlockingIOError:
             # It stops before an urgent byte, too, be there whatever behind it: from there on bytes are copied.
             if self.source.urgent:
-                self.relay.poller.again(self.resume)
+                self._again()
             else:
                 self.source.readable = False
             return False
@@ -150,7 +163,7 @@ class Direction:
                 self.relay.pipes.refuse()
                 self._full = False
                 self._stop_splicing()
-                self.relay.poller.again(self.resume)
+                self._again()
             else:
                 self._source_failed(error)
             return False
@@ -201,8 +214,15 @@ class Direction:
         self.over = True
         self.relay.lose(self.source, error.errno or ECONNRESET)
 
+    def _again(self) -> None:
+        """Go on in the next turn, once: an event in between must not win this direction a second turn a round."""
+        if not self._due:
+            self._due = True
+            self.relay.poller.again(self.resume)
+
     def resume(self) -> None:
         """Go on after a turn that was used up."""
+        self._due = False
         if self.over:
             return
         relay = self.relay

@@ -67,7 +67,7 @@ class Sealing(Direction):
                 return
             self.moved += count
             if self.moved >= turn_ends:
-                self.relay.poller.again(self.resume)
+                self._again()
                 return
         if self._ending:
             self.relay.read_to_end(self)
@@ -111,7 +111,7 @@ class Opening(Direction):
             if not self._pass_on(self._codec.decrypt(VIEW[:count])):
                 return
             if self.moved >= turn_ends:
-                self.relay.poller.again(self.resume)
+                self._again()
                 return
 
     def _pass_on(self, plaintext: memoryview) -> bool:

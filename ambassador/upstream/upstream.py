@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import deque
 from typing import TYPE_CHECKING
@@ -149,10 +150,10 @@ class Upstream:
         answers, self._waking_all = self._waking_all, False
         if not answers:
             self._rests += 1
-        for _ in range(_WOKEN_AT_ONCE if answers else 1):
-            if self._resting:
-                dial = next(iter(self._resting))
-                del self._resting[dial]
-                self._admit(dial)
-        if self._resting and self._waker is None:
+        woken = list(itertools.islice(self._resting, _WOKEN_AT_ONCE if answers else 1))
+        for dial in woken:
+            del self._resting[dial]
+        if self._resting:
             self._set_waker(self._pause())
+        for dial in woken:
+            self._admit(dial)
