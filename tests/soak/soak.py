@@ -66,7 +66,7 @@ class Soak:
         with contextlib.ExitStack() as stack:
             idle = [stack.enter_context(connect(self.running.ports[_LIVE])) for _ in range(_IDLE)]
             for sock in idle:
-                sock.sendall(b"e")
+                sock.sendall(b"i")
                 exactly(sock, 1)
             for worker in workers:
                 worker.start()

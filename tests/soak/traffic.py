@@ -66,9 +66,11 @@ class Ledger:
 
 
 def upstream(client: socket.socket) -> None:
-    """Do what the client's first byte says: echo, answer at the end, or reset."""
+    """Do what the client's first byte says: echo, echo with long pauses, answer at the end, or reset."""
     order = client.recv(1)
-    if order == b"e":
+    if order == b"i":
+        client.settimeout(None)  # it may idle for as long as the soak lasts
+    if order in {b"e", b"i"}:
         client.sendall(order)
         while data := client.recv(1 << 17):
             client.sendall(data)
