@@ -11,7 +11,7 @@ import pytest
 from ambassador.tunnel.credentials import SHARED_KEYS
 from tests.support.process import Ambassador
 from tests.support.servers import Server, echo
-from tests.tunnel_link.proofs import Authority, KeyFile, certificate_client, key_client
+from tests.tunnel_link.proofs import MODES, Authority, KeyFile, certificate_client, key_client
 from tests.tunnel_link.wire import Wire
 
 if TYPE_CHECKING:
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from tests.support.process import Event
     from tests.support.servers import Behaviour
     from tests.tunnel_link.proofs import Settings
-
-needs_keys = pytest.mark.skipif(not SHARED_KEYS, reason="shared keys need Python 3.13")
-MODES = [pytest.param("key", marks=needs_keys), "certificates"]
 
 
 @dataclass
@@ -146,15 +143,13 @@ class Standing:
         assert len(self.upstream.accepted) == dialled
 
     def key(self) -> str:
-        """Return the shared key; skip a test that needs one where certificates are used."""
-        if self.proofs.keys is None:
-            pytest.skip("about keys")
+        """Return the shared key, of a test `with_key`."""
+        assert self.proofs.keys is not None
         return self.proofs.keys.keys[0]
 
     def authority(self) -> Authority:
-        """Return the authority of both ends; skip a test that needs one where a key is shared."""
-        if self.proofs.authority is None:
-            pytest.skip("about certificates")
+        """Return the authority of both ends, of a test `with_certificates`."""
+        assert self.proofs.authority is not None
         return self.proofs.authority
 
     @contextlib.contextmanager

@@ -6,15 +6,23 @@ import secrets
 import ssl
 from typing import TYPE_CHECKING
 
+import pytest
 import trustme
 
 from ambassador.tunnel import generate
+from ambassador.tunnel.credentials import SHARED_KEYS
 from ambassador.tunnel.keys import identity, parse
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 Settings = dict[str, str]
+needs_keys = pytest.mark.skipif(not SHARED_KEYS, reason="shared keys need Python 3.13")
+_KEY = pytest.param("key", marks=needs_keys)
+MODES = [_KEY, "certificates"]
+# For tests that are about one of the two.
+with_key = pytest.mark.parametrize("standing", [_KEY], indirect=True, scope="module")
+with_certificates = pytest.mark.parametrize("standing", ["certificates"], indirect=True, scope="module")
 
 
 def write_secret(path: Path, content: str | bytes) -> Path:

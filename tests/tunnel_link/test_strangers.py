@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ambassador.tunnel import generate
 from tests.support.net import final_error, reset
-from tests.tunnel_link.proofs import certificate_client, key_client
+from tests.tunnel_link.proofs import certificate_client, key_client, with_certificates, with_key
 from tests.tunnel_link.wire import read_to_error
 
 if TYPE_CHECKING:
@@ -97,18 +97,20 @@ def test_the_right_proof_over_tls_1_2_is_refused(standing: Standing) -> None:
     assert refused_tls(standing, context) == "the peer does not speak TLS 1.3"
 
 
+@with_key
 def test_an_unknown_key_is_refused(standing: Standing) -> None:
     """A key that the source's file does not hold opens nothing."""
-    standing.key()
     assert refused_tls(standing, key_client(generate())) == "the peer offers no key that is known here"
 
 
+@with_key
 def test_a_wrong_key_under_a_known_name_is_refused(standing: Standing) -> None:
     """Whoever read a key's name off the wire, but does not hold the key, is not let in."""
     thief = key_client(generate(), name=standing.key())
     assert refused_tls(standing, thief) == "the peer does not hold the key that it names"
 
 
+@with_certificates
 @pytest.mark.parametrize("validity", [PAST, FUTURE], ids=["expired", "not yet valid"])
 def test_a_certificate_out_of_its_time_is_refused(standing: Standing, validity: dict[str, dt.datetime]) -> None:
     """A certificate of the right authority opens nothing before or after its time."""
@@ -116,9 +118,9 @@ def test_a_certificate_out_of_its_time_is_refused(standing: Standing, validity: 
     assert reason.startswith("the peer's certificate was refused: certificate ")
 
 
+@with_certificates
 def test_a_certificate_of_another_authority_is_refused(standing: Standing, stranger: Authority) -> None:
     """A certificate that somebody else's authority issued opens nothing."""
-    standing.authority()
     reason = refused_tls(standing, certificate_client(stranger.settings("target")))
     assert reason.startswith("the peer's certificate was refused: ")
 
