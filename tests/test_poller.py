@@ -93,7 +93,7 @@ async def test_a_muted_socket_tells_of_its_end_but_not_of_bytes(poller: Poller) 
     """While muted, bytes are no event and an end of stream is; unmuted, the socket tells once of what is there."""
     ours, theirs = pair()
     masks: list[int] = []
-    with theirs:
+    with ours, theirs:
         poller.register(ours, masks.append)
         await soon(lambda: masks)
         poller.mute(ours)
