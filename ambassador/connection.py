@@ -51,8 +51,8 @@ class Connection:
     """Dial for a client as soon as it is here, relay, and account for it once. Closes its sockets."""
 
     __slots__ = (
-        "_admission", "_destination", "_dial", "_early", "connect_seconds", "endpoint", "id", "kept_alive", "leg",
-        "peer", "progress", "quiet_since", "relay", "service", "started", "upstream",
+        "_admission", "_admitted", "_destination", "_dial", "_early", "connect_seconds", "endpoint", "id", "kept_alive",
+        "leg", "peer", "progress", "quiet_since", "relay", "service", "started", "upstream",
     )  # fmt: skip
 
     def __init__(self, service: Service, sock: socket.socket, peer: tuple[str, int], *, number: int) -> None:
@@ -60,7 +60,7 @@ class Connection:
         self.id = number
         self.peer = peer
         self.leg = Leg("client", sock)
-        self.started = self.quiet_since = time.monotonic()
+        self.started = self.quiet_since = self._admitted = time.monotonic()
         self.progress: tuple[int, ...] = ()
         self.kept_alive = False
         self.connect_seconds: float | None = None
@@ -104,6 +104,7 @@ class Connection:
     def admitted(self, header: Header | None, early: bytes) -> None:
         """Dial for a client that has proven itself, and perhaps named another client whom it speaks for."""
         self._admission = None
+        self._admitted = time.monotonic()
         self._early = early
         if header is not None and header.source is not None:
             self.peer = (header.source.host, header.source.port)
@@ -127,7 +128,7 @@ class Connection:
         self._dial = None
         self.upstream = address
         self.endpoint = endpoint
-        self.connect_seconds = time.monotonic() - self.started
+        self.connect_seconds = time.monotonic() - self._admitted
         service.counters.connect.observe(self.connect_seconds)
         if service.traced:
             log.debug("connection.connected", id=self.id, upstream=address, after=round(self.connect_seconds, 6))

@@ -76,7 +76,7 @@ def _connections(routes: list[Mapping[str, Any]]) -> Iterator[Metric]:
 
 def _histograms(routes: list[Mapping[str, Any]]) -> Iterator[Metric]:
     for field, what in (
-        ("connect", "Seconds from a client's arrival to its connected upstream."),
+        ("connect", "Seconds from a client's admission to its connected upstream."),
         ("connection", "Seconds that connections lived."),
     ):
         family = HistogramMetricFamily(f"ambassador_{field}_seconds", what, labels=("route",))
