@@ -14,6 +14,7 @@ from ambassador.metrics import CONNECT_BOUNDS, CONNECTION_BOUNDS, ENDS
 from tests.support.deadline import eventually
 from tests.support.net import LOCAL, black_hole, exactly, final_error, free_port, read_to_end, reset
 from tests.support.servers import echo, hold
+from tests.support.wire import run, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.admin.client import Admin
     from tests.admin.conftest import Watch
-    from tests.conftest import Launch, Serve
+    from tests.conftest import Serve
 
 SENT = 1_234_567
 
@@ -196,14 +197,14 @@ def test_endings_are_counted_and_logged(
     assert [event["end"] for event in admin.ambassador.closed()] == [end]
 
 
-def test_a_half_close_that_lasts_is_counted(watch: Watch, serve: Serve) -> None:
+def test_a_half_close_that_lasts_is_counted(watch: Watch, serve: Serve, workers: dict[str, str]) -> None:
     """A half-closed connection on which nothing moves is cut at its timeout, under that name."""
-    admin = watch(serve(never_answers).port, settings={"HALF_CLOSE_TIMEOUT": "200ms"})
+    admin = watch(serve(never_answers).port, settings={"HALF_CLOSE_TIMEOUT": "200ms", **workers})
     _half_closed_and_cut(admin)
     admin.ended("half_close_timeout")
 
 
-def test_early_resets_are_counted_for_their_endpoint(watch: Watch, serve: Serve) -> None:
+def test_early_resets_are_counted_for_their_endpoint(watch: Watch, serve: Serve, workers: dict[str, str]) -> None:
     """An upstream that resets before its first byte is counted beside its endpoint; a later reset is not."""
 
     def reset_at_once(client: socket.socket) -> None:
@@ -211,7 +212,7 @@ def test_early_resets_are_counted_for_their_endpoint(watch: Watch, serve: Serve)
             client.sendall(b"y")
         reset(client)
 
-    admin = watch(serve(reset_at_once).port)
+    admin = watch(serve(reset_at_once).port, settings=workers)
     for first in (b"x", b"y"):
         with admin.ambassador.connect() as client:
             client.sendall(first)
@@ -220,32 +221,67 @@ def test_early_resets_are_counted_for_their_endpoint(watch: Watch, serve: Serve)
     assert admin.route()["endpoints"][0]["early_resets"] == 1
 
 
-def test_failed_dials_are_counted_by_their_reason(watch: Watch) -> None:
+def test_failed_dials_are_counted_by_their_reason(watch: Watch, workers: dict[str, str]) -> None:
     """A refusal, a name that nobody knows and a black hole each have an ending of their own."""
     with black_hole() as hole:
-        admin = watch(
-            free_port(), "tcp://nowhere.invalid:80", hole, settings={"CONNECT_TIMEOUT": "300ms"}
-        )  # fmt: skip
+        settings = {"CONNECT_TIMEOUT": "300ms", **workers}
+        admin = watch(free_port(), "tcp://nowhere.invalid:80", hole, settings=settings)
         for number, end in enumerate(("connect_refused", "connect_unresolved", "connect_timeout")):
             with admin.ambassador.connect(number) as client:
                 assert final_error(client) is ConnectionResetError
             admin.ended(end, number=number)
 
 
-def test_a_dial_to_itself_is_counted_as_failed(ambassador: Launch, watch: Watch) -> None:
+def test_a_network_without_a_way_is_counted(watch: Watch, workers: dict[str, str]) -> None:
+    """A dial to a network that this host has no way to ends as `connect_unreachable`, once for its client."""
+    with wire() as net:
+        lost = f"{net.there}/32"
+        run("ip", "route", "add", "unreachable", lost)
+        try:
+            admin = watch(f"tcp://{net.there}:80", settings={"CONNECT_TIMEOUT": "300ms", **workers})
+            with admin.ambassador.connect() as client:
+                assert final_error(client) is ConnectionResetError
+            admin.ended("connect_unreachable")
+        finally:
+            run("ip", "route", "delete", "unreachable", lost)
+    assert admin.metric("ambassador_connections_total", route=route_of(admin), end="connect_unreachable") == 1
+    assert [event["end"] for event in admin.ambassador.closed()] == ["connect_unreachable"]
+
+
+def test_who_is_cut_by_the_drain_is_logged(watch: Watch, serve: Serve, workers: dict[str, str]) -> None:
+    """Clients that outlast the drain are reset as `drained`, with their bytes; the exit code says that there were some.
+
+    The access log alone can be asked: the admin server ends with the drain.
+    """
+    admin = watch(serve(echo).port, settings={"DRAIN_TIMEOUT": "300ms", **workers})
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(admin.ambassador.connect()) for _ in range(2)]
+        for client in clients:
+            client.sendall(b"x" * 1000)
+            exactly(client, 1000)
+        assert admin.metric("ambassador_connections_active", route=route_of(admin)) == 2
+        assert admin.ask("/drain", "POST").status == 202
+        for client in clients:
+            assert final_error(client) is ConnectionResetError
+    assert admin.ambassador.exit_code() == 1
+    lines = admin.ambassador.closed(2)
+    assert [(line["end"], line["bytes_up"], line["bytes_down"]) for line in lines] == [("drained", 1000, 1000)] * 2
+
+
+def test_a_dial_to_itself_is_counted_as_failed(watch: Watch, workers: dict[str, str]) -> None:
     """An ambassador that is told to dial itself refuses to, under `connect_failed`."""
-    del ambassador
     port = free_port()
-    admin = watch(free_port(), settings={"ROUTES": f"{LOCAL}:{port}=127.0.0.1:{port}"})
+    admin = watch(free_port(), settings={"ROUTES": f"{LOCAL}:{port}=127.0.0.1:{port}", **workers})
     with socket.create_connection((LOCAL, port)) as client:
         assert final_error(client) is ConnectionResetError
+    admin.ambassador.closed()
     ends = [route["ends"]["connect_failed"] for route in admin.json("/status")["routes"]]
     assert sum(ends) == 1
 
 
-def test_a_client_that_leaves_while_dialling_is_counted(watch: Watch) -> None:
+def test_a_client_that_leaves_while_dialling_is_counted(watch: Watch, workers: dict[str, str]) -> None:
     """A client that resets before there is a connection for it ends as `client_gone`."""
-    admin = watch(free_port())
+    admin = watch(free_port(), settings=workers)
     client = admin.ambassador.connect()
     eventually(lambda: admin.json("/connections")["total"])
     reset(client)
@@ -272,7 +308,7 @@ def test_a_fault_of_ours_is_counted_and_ends_one_connection_only(watch: Watch, s
     assert admin.ambassador.closed(2)[0]["error"] == "RuntimeError: on purpose"
 
 
-def test_a_stranger_at_a_tunnel_is_counted(watch: Watch, serve: Serve, tmp_path: Path) -> None:
+def test_a_stranger_at_a_tunnel_is_counted(watch: Watch, serve: Serve, tmp_path: Path, workers: dict[str, str]) -> None:
     """A client that speaks no TLS to a source ambassador ends as `handshake_failed`, and nothing was dialled."""
     key = tmp_path / "cert.pem"
     authority = pytest.importorskip("trustme").CA()
@@ -289,6 +325,7 @@ def test_a_stranger_at_a_tunnel_is_counted(watch: Watch, serve: Serve, tmp_path:
             "TUNNEL_CERT_FILE": str(key),
             "TUNNEL_PRIVATE_KEY_FILE": str(tmp_path / "key.pem"),
             "TUNNEL_CA_FILE": str(tmp_path / "ca.pem"),
+            **workers,
         },
     )
     with admin.ambassador.connect() as client:
