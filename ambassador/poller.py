@@ -26,8 +26,9 @@ ENDED = select.EPOLLRDHUP
 HANGUP = select.EPOLLHUP
 ERROR = select.EPOLLERR
 
-_BUT_INPUT = OUT | URGENT | ENDED | select.EPOLLET
-_EVERYTHING = IN | _BUT_INPUT
+# The kernel announces each segment as perhaps urgent, too: to hear of none, both have to go.
+_BUT_INPUT = OUT | ENDED | select.EPOLLET
+_EVERYTHING = IN | URGENT | _BUT_INPUT
 # One turn hands out this many events, then the event loop's other work (admin, signals) gets its chance.
 _EVENTS_A_TURN = 256
 
