@@ -90,6 +90,10 @@ async def _load_and_serve_admin(process: Process, sock: socket.socket) -> None:
     try:
         await asyncio.get_running_loop().run_in_executor(None, importlib.import_module, "ambassador.admin.server")
         await _serve_admin(process.settings.admin_token, LocalOverview(process), sock, process.limits.admin)
+    except Exception as error:  # noqa: BLE001 - whatever it was, nobody could ask for readiness any more
+        _log.error("admin.failed", path="start", error=f"{type(error).__name__}: {error}")
+        process.exit_code = 1
+        process.drain("admin failed")
     finally:
         sock.close()
 

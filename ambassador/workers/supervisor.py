@@ -9,6 +9,8 @@ import gc
 import signal
 from typing import TYPE_CHECKING
 
+import structlog
+
 from ambassador.limits import divide, raise_files_limit
 from ambassador.listener import bind
 from ambassador.server import State, bind_all, tunnel_credentials
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
     LoopFactory = Callable[[], asyncio.AbstractEventLoop]
     ServeAdmin = Callable[[FleetOverview, socket.socket, int], Coroutine[None, None, None]]
+
+log = structlog.get_logger()
 
 _FAREWELL = 1.0
 
@@ -111,7 +115,12 @@ def _admin(fleet: Fleet, sock: socket.socket, output: Output, serve_admin: Serve
     async def serve() -> None:
         await fleet.ready
         output.flush()  # who waits for these lines should not wait for what the admin server imports, too
-        await serve_admin(FleetOverview(fleet), sock, limit)
+        try:
+            await serve_admin(FleetOverview(fleet), sock, limit)
+        except Exception as error:  # noqa: BLE001 - whatever it was, nobody could ask for readiness any more
+            log.error("admin.failed", path="start", error=f"{type(error).__name__}: {error}")  # noqa: TRY400 - one line
+            fleet.exit_code = 1
+            fleet.drain("admin failed")
 
     return fleet.loop.create_task(serve(), name="admin")
 
