@@ -13,7 +13,7 @@ from ambassador.config.merge import merge
 from ambassador.config.missing import no_route
 from ambassador.config.routes import Decision, Route
 from ambassador.config.rules import admin_problems, tunnel_problems, warnings
-from ambassador.config.settings import NOT_YET, Settings
+from ambassador.config.settings import Settings
 from ambassador.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -46,17 +46,16 @@ def read(
     *,
     arguments: Sequence[str] = (),
     hosts: str = "",
-    not_yet: frozenset[str] = NOT_YET,
     python: tuple[int, int] = sys.version_info[:2],
 ) -> Configuration:
     """Read the configuration from an environment, from the command's ROUTEs, and from files that variables name.
 
-    *hosts* is the text of /etc/hosts, for advice only; *not_yet* names the settings to refuse, without the prefix.
+    *hosts* is the text of /etc/hosts, for advice only.
 
     Raises:
         ConfigurationError: something is wrong; it carries everything that is.
     """
-    reading = read_settings(environ, not_yet=not_yet)
+    reading = read_settings(environ)
     settings = reading.settings
     found = find_links(environ, settings.links)
     explicit, wrong_routes = explicit_routes(settings.routes, arguments)

@@ -46,8 +46,8 @@ class Reading:
     problems: list[Problem] = field(default_factory=list)
 
 
-def read_settings(environ: Mapping[str, str], *, not_yet: frozenset[str]) -> Reading:
-    """Read every setting; refuse those in *not_yet*, and names that are no setting.
+def read_settings(environ: Mapping[str, str]) -> Reading:
+    """Read every setting; refuse names that are no setting.
 
     What is empty counts as not set, as Compose makes it of a variable that is not there.
     """
@@ -59,7 +59,7 @@ def read_settings(environ: Mapping[str, str], *, not_yet: frozenset[str]) -> Rea
             if not value:
                 continue
             try:
-                texts[name.lower()] = _text(name, variable, value, reading, not_yet)
+                texts[name.lower()] = _text(name, variable, value, reading)
                 reading.given[name] = variable
             except Invalid as invalid:
                 reading.failed.add(name.lower())
@@ -69,10 +69,8 @@ def read_settings(environ: Mapping[str, str], *, not_yet: frozenset[str]) -> Rea
     return reading
 
 
-def _text(name: str, variable: str, value: str, reading: Reading, not_yet: frozenset[str]) -> str:
+def _text(name: str, variable: str, value: str, reading: Reading) -> str:
     """Return the text of a setting, from its variable or from the file that the variable names."""
-    if name in not_yet:
-        raise Invalid("is not available yet", "unset it")
     if name in reading.given or name.lower() in reading.failed:
         raise Invalid(f"is set, and so is {PREFIX}{name}", "unset one of them")
     return value if variable == f"{PREFIX}{name}" else _content(value)

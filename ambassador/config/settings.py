@@ -15,8 +15,6 @@ from ambassador.config import values
 from ambassador.config.filter import LinkFilter, link_filter
 
 PREFIX = "AMBASSADOR_"
-# What is described but not built yet: refused, never ignored in silence.
-NOT_YET: frozenset[str] = frozenset()
 
 
 def _text(read: Callable[[str], object]) -> BeforeValidator:

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def configure() -> Callable[..., Configuration]:
-    """Give what reads a configuration in which every setting is available already, on a Python that knows keys."""
+    """Give what reads a configuration, on a Python that knows keys."""
 
     def configure(environ: dict[str, str], **keywords: Any) -> Configuration:
-        return read(environ, **({"not_yet": frozenset(), "python": (3, 13)} | keywords))
+        return read(environ, **({"python": (3, 13)} | keywords))
 
     return configure
 

@@ -59,7 +59,7 @@ HOST_ADDRESSES = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6).filter(lam
 def outcome(environ: dict[str, str], arguments: list[str], hosts: str) -> Configuration | ConfigurationError:
     """Read a configuration; whatever is raised but the one error that may be, fails the test."""
     try:
-        return read(environ, arguments=arguments, hosts=hosts, not_yet=frozenset(), python=(3, 13))
+        return read(environ, arguments=arguments, hosts=hosts, python=(3, 13))
     except ConfigurationError as error:
         return error
 

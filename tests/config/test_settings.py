@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ambassador.address import Address
-from ambassador.config.configuration import read
 from ambassador.config.filter import LinkFilter
-from ambassador.config.settings import NAMES, NOT_YET, Settings
-from ambassador.errors import ConfigurationError
+from ambassador.config.settings import NAMES, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,21 +92,6 @@ def test_empty_setting_is_not_set(configure: Configure, name: str) -> None:
     environ = LINK | {f"AMBASSADOR_{name}": "", f"AMBASSADOR_{name}_FILE": " "}
 
     assert configure(environ) == configure(LINK)
-
-
-@pytest.mark.parametrize("name", sorted(NOT_YET))
-def test_setting_that_is_not_built_is_refused(name: str) -> None:
-    """A setting that does nothing yet is refused, by value and by file, never ignored."""
-    for variable in (f"AMBASSADOR_{name}", f"AMBASSADOR_{name}_FILE"):
-        with pytest.raises(ConfigurationError) as caught:
-            read(LINK | {variable: "0"})
-        assert str(caught.value).startswith(variable)
-        assert str(caught.value).endswith(": is not available yet; unset it")
-
-
-def test_names_not_yet_available_are_settings() -> None:
-    """What is refused as not available yet is in the table of settings."""
-    assert NOT_YET <= NAMES
 
 
 @pytest.mark.parametrize(
