@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.shapes import beside, bulk, idle, messages, start, tunnel
+from bench.shapes import beside, bulk, idle, messages, start, tunnel, watched
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +17,7 @@ SHAPES: tuple[Shape, ...] = (
     *beside.SHAPES,
     *idle.SHAPES,
     *start.SHAPES,
+    *watched.SHAPES,
     *tunnel.SHAPES,
 )
 
