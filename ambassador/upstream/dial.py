@@ -63,7 +63,6 @@ class Dial:
         "_port",
         "_since",
         "_sock",
-        "_start",
         "_tried",
         "deadline",
         "end",
