@@ -123,21 +123,17 @@ class Soak:
         return [*found, f"{self.running.descriptors()} descriptors where {self.base} were"]
 
     def _unaccounted(self, lines: list[Event]) -> Iterator[str]:
-        """Compare every connection with its line; a port that was used again has its lines in order."""
+        """Compare every connection with its line; of a port that was used again, what is exact comes first."""
         by_client: dict[str, list[Event]] = defaultdict(list)
         for line in lines:
             by_client[line["client"]].append(line)
-        for entry in self.ledger.expected:
-            if not by_client[entry.client]:
-                yield f"no line for {entry}"
-                continue
+        for entry in sorted(self.ledger.expected, key=lambda entry: (entry.up is None, entry.down is None)):
             candidates = by_client[entry.client]
-            line = candidates.pop(0)
-            wrong = line["end"] not in entry.ends
-            wrong |= entry.up is not None and line["bytes_up"] != entry.up
-            wrong |= entry.down is not None and line["bytes_down"] != entry.down
-            if wrong:
-                yield f"{entry} became {line}"
+            line = next((line for line in candidates if entry.fits(line)), None)
+            if line is None:
+                yield f"no line for {entry}, but {candidates}"
+            else:
+                candidates.remove(line)
         left = sum(map(len, by_client.values()))
         if left != _IDLE:
             yield f"{left} lines are left where {_IDLE} idle connections were"

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable
 
+    from tests.support.process import Event
+
 # One second of a slow reader's life is enough to fill what a relay may hold of it.
 _SLOW_READ_PAUSE = 0.05
 ORDERLY = frozenset({"closed"})
@@ -37,6 +39,14 @@ class Expected:
     ends: frozenset[str]
     up: int | None = None
     down: int | None = None
+
+    def fits(self, line: Event) -> bool:
+        """Tell whether a line of the access log says what had to come of this connection."""
+        return (
+            line["end"] in self.ends
+            and (self.up is None or line["bytes_up"] == self.up)
+            and (self.down is None or line["bytes_down"] == self.down)
+        )
 
 
 @dataclass
