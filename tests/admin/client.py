@@ -76,3 +76,8 @@ class Admin:
     def metric(self, name: str, **labels: str) -> float:
         """Scrape one sample."""
         return self.metrics()[name, frozenset(labels.items())]
+
+
+def route_of(admin: Admin) -> str:
+    """Name the first route."""
+    return f"up:{admin.ambassador.port}"

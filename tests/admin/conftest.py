@@ -26,6 +26,12 @@ class Watch(Protocol):
         """Start one with a route to each of *upstreams*, whose admin server listens on *host*."""
 
 
+@pytest.fixture(params=["1", "2"])
+def workers(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Give the settings for so many workers: each test that asks runs with one and with two."""
+    return {"WORKERS": str(request.param)}
+
+
 @pytest.fixture
 def watch(ambassador: Launch) -> Watch:
     """Start ambassadors whose admin server answers, which end with the test."""

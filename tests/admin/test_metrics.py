@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ambassador.metrics import CONNECT_BOUNDS, CONNECTION_BOUNDS, ENDS
+from tests.admin.client import route_of
 from tests.support.deadline import eventually
 from tests.support.net import LOCAL, black_hole, exactly, final_error, free_port, read_to_end, reset
 from tests.support.servers import echo, hold
@@ -25,17 +26,6 @@ if TYPE_CHECKING:
     from tests.conftest import Serve
 
 SENT = 1_234_567
-
-
-@pytest.fixture(params=["1", "2"])
-def workers(request: pytest.FixtureRequest) -> dict[str, str]:
-    """Give the settings for so many workers: each test that asks runs with one and with two."""
-    return {"WORKERS": str(request.param)}
-
-
-def route_of(admin: Admin) -> str:
-    """Name the first route."""
-    return f"up:{admin.ambassador.port}"
 
 
 def test_bytes_and_connections_are_counted_exactly(watch: Watch, serve: Serve, workers: dict[str, str]) -> None:
@@ -286,26 +276,6 @@ def test_a_client_that_leaves_while_dialling_is_counted(watch: Watch, workers: d
     eventually(lambda: admin.json("/connections")["total"])
     reset(client)
     admin.ended("client_gone")
-
-
-def test_a_fault_of_ours_is_counted_and_ends_one_connection_only(watch: Watch, serve: Serve) -> None:
-    """An error in our own code resets the connection that met it, under `failed` with the error; the next is served."""
-    prelude = (
-        "from ambassador.relay.direction import Direction\n"
-        "whole = Direction._copy\n"
-        "def broken(direction):\n"
-        "    Direction._copy = whole\n"
-        "    raise RuntimeError('on purpose')\n"
-        "Direction._copy = broken\n"
-    )
-    admin = watch(serve(echo).port, prelude=prelude)
-    with admin.ambassador.connect() as client:
-        client.sendall(b"x")
-        assert final_error(client) is ConnectionResetError
-    admin.ended("failed")
-    _closed(admin)
-    admin.ended("closed")
-    assert admin.ambassador.closed(2)[0]["error"] == "RuntimeError: on purpose"
 
 
 def test_a_stranger_at_a_tunnel_is_counted(watch: Watch, serve: Serve, tmp_path: Path, workers: dict[str, str]) -> None:
