@@ -90,6 +90,7 @@ class Process:
         self.exit_code = 0
         self.failed = False
         self.output: Output | None = None
+        self._signalled = False
         self._own_listens = {(address.host, address.port) for route in configuration.routes for address in route.listen}
         self._ids = itertools.count(1)
         self._stopped = asyncio.Event()
@@ -175,15 +176,16 @@ class Process:
         log_ready(self.configuration, max_connections=self.connections.limit)
 
     def stop(self, reason: str) -> None:
-        """Drain; when already draining, cut what is left."""
-        if self.state is State.DRAINING:
+        """Drain at the first signal, whatever began a drain before it; at the second, cut what is left."""
+        if self._signalled:
             self.cut("second signal")
         else:
+            self._signalled = True
             self.drain(reason)
 
     def drain(self, reason: str) -> None:
         """Accept no more clients after the drain's delay, and end when those that are here have ended, or are late."""
-        if self.state is State.DRAINING:
+        if self.state in {State.DRAINING, State.STOPPED}:
             return
         self.state = State.DRAINING
         self.draining_since = self.loop.time()

@@ -33,8 +33,8 @@ class Overview(Protocol):
 class Served(report.Reported, Protocol):
     """The process that is looked at."""
 
-    def stop(self, reason: str) -> None:
-        """Drain; when already draining, cut what is left."""
+    def drain(self, reason: str) -> None:
+        """Begin the drain; does nothing when it has begun."""
 
     def not_ready(self) -> str | None:
         """Say why it should not be sent traffic; None when it should."""
@@ -63,9 +63,8 @@ class LocalOverview:
         return kill(self._process, number)
 
     def drain(self) -> None:
-        """Begin the drain; a second signal would cut, a second request does nothing."""
-        if self._process.state in {"starting", "serving"}:
-            self._process.stop("admin")
+        """Begin the drain as SIGTERM does; does nothing when it has begun."""
+        self._process.drain("admin")
 
     def not_ready(self) -> str | None:
         """Say why the process should not be sent traffic; None when it should."""

@@ -65,6 +65,7 @@ class Fleet:
         self.members: dict[int, Member] = {}
         self.exit_code = 0
         self.ready: asyncio.Future[None] = loop.create_future()
+        self._signalled = False
         self._due = deque(range(size))
         self._changed = asyncio.Event()
         self._deaths = [0] * size
@@ -111,11 +112,12 @@ class Fleet:
                     member.status.set_result(status)
 
     def stop(self, reason: str) -> None:
-        """Drain; when already draining, cut what is left."""
-        if self.state is State.DRAINING:
+        """Drain at the first signal, whatever began a drain before it; at the second, cut what is left."""
+        if self._signalled:
             self._tell({"do": "cut", "reason": "second signal"})
             self.loop.call_later(_GRACE, self._kill)
         else:
+            self._signalled = True
             self.drain(reason)
 
     def drain(self, reason: str) -> None:
