@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from ambassador.config import values
 from ambassador.config.links import link_name
-from ambassador.config.problems import MASK, Invalid, shown
+from ambassador.config.problems import MASK, Invalid, path_shown, shown
 from ambassador.config.settings import NAMES, PREFIX, Settings
 from ambassador.errors import Problem
 
@@ -122,14 +122,17 @@ def _unknown(environ: Mapping[str, str]) -> list[Problem]:
             continue
         near = difflib.get_close_matches(name[:_LONGEST_NAME].upper(), sorted(_KNOWN), n=1, cutoff=0)[0]
         problems.append(
-            _problem(variable, environ[variable], Invalid("is no setting", f"the nearest is {PREFIX}{near}"))
+            _problem(variable, environ[variable], Invalid("is no setting", f"the nearest is {PREFIX}{near}"), near)
         )
     return problems
 
 
-def _problem(variable: str, value: str, invalid: Invalid) -> Problem:
-    """Make a problem that shows no secret, also not one that was written where its file's path belongs."""
-    secret = any(word in variable.upper() for word in _SOUNDS_SECRET)
-    if secret and value and not (variable.endswith(_FILE) and value.startswith("/")):
-        return Problem(shown(variable), MASK, invalid.wrong, invalid.right)
+def _problem(variable: str, value: str, invalid: Invalid, meant: str = "") -> Problem:
+    """Make a problem that shows no secret, also not one that was written where its file's path belongs.
+
+    *meant* is the name that the user may have had in mind.
+    """
+    if value and any(word in name for word in _SOUNDS_SECRET for name in (variable.upper(), meant)):
+        text = path_shown(value) if variable.endswith(_FILE) else MASK
+        return Problem(shown(variable), text, invalid.wrong, invalid.right)
     return invalid.of(shown(variable), value)

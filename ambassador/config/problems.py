@@ -31,6 +31,11 @@ def shown(value: str, longest: int = LONGEST) -> str:
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
+def path_shown(value: str) -> str:
+    """Write the path of a secret, masked unless it is sure to be one: users put the secret itself in its place."""
+    return shown(value) if value.startswith("/") and value.isprintable() else MASK
+
+
 def quoted(value: str) -> str:
     """Write a part of a value within a sentence."""
     return f"'{shown(value, _LONGEST_QUOTE)}'"

@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
+from ambassador.config.problems import path_shown
 from ambassador.errors import ConfigurationError, Problem
 from ambassador.tunnel import files
 from ambassador.tunnel.contexts import Tunnel, certificate_tunnel, key_tunnel
@@ -98,11 +99,11 @@ def _check_choice(source: TunnelFiles) -> None:
                 )
             )
     elif len(missing) < 3:
-        _refuse(_KEY, str(source.key), "both a shared key and certificates are given", _ONE_OF_BOTH)
+        _refuse_file(_KEY, source.key, "both a shared key and certificates are given", _ONE_OF_BOTH)
     elif source.peers:
         _refuse("AMBASSADOR_TUNNEL_PEERS", ",".join(source.peers), "a shared key bears no name", "leave it out")
     elif not SHARED_KEYS:
-        _refuse(_KEY, str(source.key), "a shared key needs Python 3.13", "use the image, which has it, or certificates")
+        _refuse_file(_KEY, source.key, "a shared key needs Python 3.13", "use the image, which has it, or certificates")
 
 
 def _load(source: TunnelFiles) -> Tunnel:
@@ -118,17 +119,17 @@ def _load(source: TunnelFiles) -> Tunnel:
     except ssl.SSLError as error:
         _blame(certificate, private_key, authority, error=error)
     except OSError as error:
-        _refuse(_CERTIFICATE, str(certificate), f"it cannot be read: {error.strerror}", "it was there a moment ago")
+        _refuse_file(_CERTIFICATE, certificate, f"it cannot be read: {error.strerror}", "it was there a moment ago")
 
 
 def _read_keys(path: Path) -> tuple[bytes, ...]:
     try:
         return parse(files.read(path, secret=True))
     except files.UnusableFileError as error:
-        _refuse(_KEY, str(path), error.wrong, error.right)
+        _refuse_file(_KEY, path, error.wrong, error.right)
     except KeyFileError as error:
         right = "one key a line, as `ambassador keygen` prints it"
-        raise ConfigurationError(tuple(Problem(_KEY, str(path), line, right) for line in error.lines)) from None
+        raise ConfigurationError(tuple(_problem(_KEY, path, line, right) for line in error.lines)) from None
 
 
 def _check_texts(certificate: Path, private_key: Path, authority: Path) -> None:
@@ -142,12 +143,12 @@ def _check_texts(certificate: Path, private_key: Path, authority: Path) -> None:
         try:
             text = files.read(path, secret=path is private_key)
         except files.UnusableFileError as error:
-            problems.append(Problem(name, str(path), error.wrong, error.right))
+            problems.append(_problem(name, path, error.wrong, error.right))
             continue
         if f"{what.upper()}-----" not in text:
-            problems.append(Problem(name, str(path), f"it holds no {what}", f"give the {what} in PEM form"))
+            problems.append(_problem(name, path, f"it holds no {what}", f"give the {what} in PEM form"))
         elif path is private_key and "ENCRYPTED" in text:
-            problems.append(Problem(name, str(path), "it is encrypted", "give it without a passphrase"))
+            problems.append(_problem(name, path, "it is encrypted", "give it without a passphrase"))
     if problems:
         raise ConfigurationError(tuple(problems))
 
@@ -159,14 +160,25 @@ def _blame(certificate: Path, private_key: Path, authority: Path, *, error: ssl.
         try:
             probe.load_verify_locations(cafile=path)
         except OSError:
-            _refuse(name, str(path), "it holds no certificate that can be read", "give the certificate in PEM form")
+            _refuse_file(name, path, "it holds no certificate that can be read", "give the certificate in PEM form")
     if error.reason == "KEY_VALUES_MISMATCH":
-        _refuse(
-            _PRIVATE_KEY, str(private_key), f"it is not the key of {certificate}", "give the two that belong together"
+        _refuse_file(
+            _PRIVATE_KEY,
+            private_key,
+            f"it is not the key of {path_shown(str(certificate))}",
+            "give the two that belong together",
         )
     if error.reason:
-        _refuse(_CERTIFICATE, str(certificate), f"it cannot be used: {reason_of(error)}", "make a stronger one")
-    _refuse(_PRIVATE_KEY, str(private_key), "it holds no private key that can be read", "give the key in PEM form")
+        _refuse_file(_CERTIFICATE, certificate, f"it cannot be used: {reason_of(error)}", "make a stronger one")
+    _refuse_file(_PRIVATE_KEY, private_key, "it holds no private key that can be read", "give the key in PEM form")
+
+
+def _refuse_file(name: str, path: Path, wrong: str, right: str) -> NoReturn:
+    raise ConfigurationError((_problem(name, path, wrong, right),)) from None
+
+
+def _problem(name: str, path: Path, wrong: str, right: str) -> Problem:
+    return Problem(name, path_shown(str(path)), wrong, right)
 
 
 def _refuse(name: str, value: str, wrong: str, right: str) -> NoReturn:

@@ -7,10 +7,13 @@ import shlex
 import stat
 from pathlib import Path
 
+from ambassador.config.problems import shown
 from ambassador.errors import AmbassadorError
 
 # A thousand keys, or any chain of certificates; whoever names /dev/zero by mistake is told so.
 _LARGEST = 1 << 20
+# PATH_MAX of Linux: a command that is cut off mends nothing.
+_LONGEST_PATH = 4096
 # Docker, Swarm and Kubernetes mount secrets here with modes that their users do not choose.
 _UNJUDGED = ("/run/secrets", "/var/run/secrets")
 
@@ -71,8 +74,13 @@ def _judge(path: Path, mode: int) -> None:
         amends.append("o-r")
     if amends:
         who = "others may read it" if mode & stat.S_IROTH else "group or others may change it"
-        command = f"chmod {','.join(amends)} {shlex.quote(str(path))}"
+        command = f"chmod {','.join(amends)} {_quoted(path)}"
         raise UnusableFileError(f"{who} (mode {mode:04o})", f"{command} (in Kubernetes: defaultMode: 0440)")
+
+
+def _quoted(path: Path) -> str:
+    """Write *path*, of a file that exists and so is no secret in its file's place, for a shell."""
+    return shlex.quote(shown(os.path.abspath(path), _LONGEST_PATH))
 
 
 def _forbidden(path: Path) -> tuple[str, str]:
@@ -82,4 +90,4 @@ def _forbidden(path: Path) -> tuple[str, str]:
     except OSError:
         return wrong, "let it enter the folders above"
     user = f"--user {owner.st_uid}:{owner.st_gid}"
-    return wrong, f"chown {os.getuid()} {shlex.quote(str(path))}, or run the container as its owner: {user}"
+    return wrong, f"chown {os.getuid()} {_quoted(path)}, or run the container as its owner: {user}"

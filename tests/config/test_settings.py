@@ -255,6 +255,8 @@ def test_name_in_the_table_is_always_the_setting(configure: Configure) -> None:
         ("AMBASSADOR_TUNNEL_KEY", "hunter2"),
         ("AMBASSADOR_TUNNEL_KEY_FILE_FILE", "hunter2"),
         ("AMBASSADOR_PASSWORD", "hunter2"),
+        ("AMBASSADOR_ADMIN_TOKN", "hunter2"),
+        ("AMBASSADOR_ADMIN_TOKEN_FILE", "/hunter2\nhunter2"),
         ("AMBASSADOR_ROUTES", "80=user:hunter2@b:1"),
     ],
 )

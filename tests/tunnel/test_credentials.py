@@ -75,6 +75,21 @@ def test_an_older_python_has_no_shared_keys(tmp_path: Path, monkeypatch: pytest.
     assert told == "a shared key needs Python 3.13; use the image, which has it, or certificates"
 
 
+@pytest.mark.parametrize("value", ["ambassador-key-1:hunter2/x", "-----BEGIN\nhunter2\n", "/run/x\nhunter2"])
+@pytest.mark.parametrize("certificates", [False, True])
+def test_a_secret_in_its_path_s_place_is_masked(value: str, *, certificates: bool) -> None:
+    """A key where its path belongs is in no line, and a path of two lines makes no second one."""
+    file = Path(value)
+    source = TunnelFiles(server_side=True, key=file)
+    if certificates:
+        source = TunnelFiles(server_side=True, certificate=file, private_key=file, authority=file)
+    with pytest.raises(ConfigurationError) as refused:
+        Credentials(source)
+
+    assert "hunter2" not in str(refused.value)
+    assert len(str(refused.value).splitlines()) == len(refused.value.problems)
+
+
 def test_a_key_file_is_refused_line_by_line(key_file: Path) -> None:
     """Every wrong line of the key file is a problem of its own."""
     written(key_file, "nonsense", generate(), "more nonsense")

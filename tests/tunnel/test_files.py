@@ -47,6 +47,17 @@ def test_an_open_file_is_refused_with_the_command_that_mends_it(secret: Path, mo
     assert read(secret, secret=True) == "secret"
 
 
+def test_the_command_that_mends_is_one_line(tmp_path: Path) -> None:
+    """A path with a line break in it does not break the message."""
+    path = tmp_path / "two\nlines"
+    path.touch(0o666)
+    path.chmod(0o666)
+    with pytest.raises(UnusableFileError) as refused:
+        read(path, secret=True)
+
+    assert str(refused.value).isprintable()
+
+
 def test_a_certificate_may_be_open(secret: Path) -> None:
     """What is no secret is read whatever its mode."""
     secret.chmod(0o666)
