@@ -68,7 +68,7 @@ async def _serve(configuration: Configuration, output: Output) -> int:
     try:
         process.bind()
         if configuration.settings.admin is not None:
-            sock = bind(configuration.settings.admin, keepalive=0)
+            sock = bind(configuration.settings.admin, keepalive=0, source="AMBASSADOR_ADMIN")
             admin = loop.create_task(_load_and_serve_admin(process, sock), name="admin")
         # What was made until now lives as long as the process: the garbage collector need not look at it again.
         gc.freeze()

@@ -45,8 +45,10 @@ _SHORTAGE_PAUSE = 0.1
 _WARN_EVERY = 1.0
 
 
-def bind(address: Address, *, keepalive: float) -> socket.socket:
+def bind(address: Address, *, keepalive: float, source: str = "") -> socket.socket:
     """Return a socket that listens on *address*; an empty host is every address, IPv4 and IPv6.
+
+    *source* is the variable that the address comes from, for the error.
 
     TCP_NODELAY, SO_OOBINLINE and keepalive are set here, since on Linux an accepted socket inherits them.
 
@@ -64,7 +66,8 @@ def bind(address: Address, *, keepalive: float) -> socket.socket:
                 raise
             return _bound(socket.AF_INET, "0.0.0.0", address.port, keepalive)
     except OSError as error:
-        raise StartError(f"cannot listen on {address}: {os.strerror(error.errno or 0)}") from error
+        of = f" ({source})" if source else ""
+        raise StartError(f"cannot listen on {address}{of}: {os.strerror(error.errno or 0)}") from error
 
 
 def _bound(family: int, host: str, port: int, keepalive: float) -> socket.socket:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 import ambassador
+from ambassador.address import unmapped
 from ambassador.admission import MOST_PENDING, Door
 from ambassador.connection import Service
 from ambassador.connections import Connections
@@ -91,7 +92,10 @@ class Process:
         self.failed = False
         self.output: Output | None = None
         self._signalled = False
-        self._own_listens = {(address.host, address.port) for route in configuration.routes for address in route.listen}
+        own = [address for route in configuration.routes for address in route.listen]
+        if self.settings.admin is not None:
+            own.append(self.settings.admin)  # a client of a route that led there would pass for one of this machine
+        self._own_listens = {(address.host, address.port) for address in own}
         self._ids = itertools.count(1)
         self._stopped = asyncio.Event()
         self._make_services()
@@ -260,7 +264,8 @@ class Process:
         return next(self._ids)
 
     def is_own(self, host: str, port: int) -> bool:
-        """Tell whether *host* and *port* are a listener of this process."""
+        """Tell whether *host* and *port* are a listener of this process, or its admin address."""
+        host = unmapped(host)
         host = _UNSPECIFIED.get(host, host)
         if (host, port) in self._own_listens:
             return True
@@ -334,7 +339,7 @@ def bind_all(configuration: Configuration) -> list[list[socket.socket]]:
     keepalive = configuration.settings.keepalive
     with contextlib.ExitStack() as undo:
         bound = [
-            [undo.enter_context(bind(address, keepalive=keepalive)) for address in route.listen]
+            [undo.enter_context(bind(address, keepalive=keepalive, source=route.source)) for address in route.listen]
             for route in configuration.routes
         ]
         undo.pop_all()

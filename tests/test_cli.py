@@ -220,11 +220,12 @@ def test_version_and_help_are_for_standard_output() -> None:
 
 
 def test_a_port_in_use_is_exit_code_1(ambassador: Launch, serve: Serve) -> None:
-    """A port that another process listens on ends the start with 1 and one line that names it."""
+    """A port that another process listens on ends the start with 1 and one line that names it and its variable."""
     server = serve(echo)
-    running = ambassador(links={f"A_PORT_{server.port}_TCP": "tcp://10.0.0.7:80"}, wait=False)
+    variable = f"A_PORT_{server.port}_TCP"
+    running = ambassador(links={variable: "tcp://10.0.0.7:80"}, wait=False)
     assert running.exit_code() == 1
-    assert running.lines == [f"ambassador: cannot listen on {LOCAL}:{server.port}: Address already in use"]
+    assert running.lines == [f"ambassador: cannot listen on {LOCAL}:{server.port} ({variable}): Address already in use"]
 
 
 def test_an_admin_port_in_use_is_exit_code_1(ambassador: Launch, serve: Serve) -> None:
@@ -233,14 +234,16 @@ def test_an_admin_port_in_use_is_exit_code_1(ambassador: Launch, serve: Serve) -
     running = ambassador(9, settings={"ADMIN": f"{LOCAL}:{server.port}"}, wait=False)
     assert running.exit_code() == 1
     assert len(running.lines) == 1
-    assert f"{LOCAL}:{server.port}" in running.lines[0]
+    assert f"{LOCAL}:{server.port} (AMBASSADOR_ADMIN)" in running.lines[0]
 
 
 def test_an_address_of_another_machine_is_exit_code_1(ambassador: Launch) -> None:
     """An address that is not this machine's ends the start with 1 and is named."""
     running = ambassador(9, settings={"BIND": "192.0.2.1"}, wait=False)
     assert running.exit_code() == 1
-    assert running.lines == [f"ambassador: cannot listen on 192.0.2.1:{running.port}: Cannot assign requested address"]
+    (line,) = running.lines
+    assert line.startswith(f"ambassador: cannot listen on 192.0.2.1:{running.port} (UP_PORT_{running.port}_TCP): ")
+    assert line.endswith(": Cannot assign requested address")
 
 
 WAITING = """

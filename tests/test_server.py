@@ -28,6 +28,14 @@ def getaddrinfo(name, *arguments, **options):
 socket.getaddrinfo = getaddrinfo
 """
 
+MAPPED_LOOKUP = """
+import socket
+asked = socket.getaddrinfo
+def getaddrinfo(name, *arguments, **options):
+    return asked("::ffff:127.0.0.1" if name == "mapped.test" else name, *arguments, **options)
+socket.getaddrinfo = getaddrinfo
+"""
+
 
 def test_it_says_what_it_listens_on_and_that_it_is_ready(ambassador: Launch, loop_name: str) -> None:
     """Every route's listener is in the log before `ambassador.ready`, with where it leads."""
@@ -229,6 +237,22 @@ def test_a_dial_of_its_own_port_is_refused_however_it_is_bound(ambassador: Launc
     (line,) = running.closed()
     assert line["end"] in {"connect_failed", "connect_refused"}  # the latter from ::1, where nobody may listen
     assert len(running.named("route.dials_itself")) == 1
+    assert running.stop() == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(("listen", "host"), [(LOCAL, LOCAL), (LOCAL, "0.0.0.0"), ("*", LOCAL), (LOCAL, "mapped.test")])
+def test_no_route_leads_to_the_admin_address(ambassador: Launch, listen: str, host: str, workers: str) -> None:
+    """A client of a route to the admin server, who would have the rights of this machine, is reset instead."""
+    port = free_port()
+    settings = {"ADMIN": f"{listen}:{port}", "WORKERS": workers, "CONNECT_TIMEOUT": "1s"}
+    running = ambassador(f"tcp://{host}:{port}", settings=settings, prelude=MAPPED_LOOKUP)
+    with contextlib.suppress(ConnectionError), connect(running.port) as client:
+        client.sendall(b"POST /drain HTTP/1.0\r\n\r\n")
+        assert read_to_end(client) == b""
+    (line,) = running.closed()
+    assert line["end"] == "connect_failed"
+    assert running.named("ambassador.draining") == []
     assert running.stop() == 0
 
 
