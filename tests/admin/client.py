@@ -5,7 +5,10 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import socket
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
 
 from tests.support.deadline import PATIENCE, eventually
 from tests.support.net import LOCAL
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
 
     from tests.support.process import Ambassador
 
+# One that nobody uses.
+TOKEN = "correct-horse-battery"  # noqa: S105
 _SAMPLE = re.compile(r"^(?P<name>\w+)(?:\{(?P<labels>.*)\})? (?P<value>\S+)$")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
@@ -81,3 +86,13 @@ class Admin:
 def route_of(admin: Admin) -> str:
     """Name the first route."""
     return f"up:{admin.ambassador.port}"
+
+
+def address_of_this_machine() -> str:
+    """Return an address of this machine that is not a loopback one; connecting a datagram socket sends nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.connect(("192.0.2.1", 9))
+        except OSError:
+            pytest.skip("this machine has no address but loopback ones")
+        return str(sock.getsockname()[0])

@@ -14,6 +14,7 @@ import pytest
 from ambassador.admin import server
 from ambassador.admin.page import Page
 from tests.admin.browser import PROGRAM, Browser
+from tests.admin.client import TOKEN, address_of_this_machine
 from tests.support.deadline import PATIENCE
 from tests.support.net import LOCAL, exactly, final_error, free_port
 from tests.support.servers import echo, hold
@@ -38,6 +39,8 @@ def browser() -> Iterator[Browser]:
 
 class Crowd:
     """An overview of ten thousand connections that nobody made."""
+
+    forks = False
 
     def __init__(self) -> None:
         self.killed: list[int] = []
@@ -179,6 +182,36 @@ def test_a_connection_is_reset_by_keyboard(browser: Browser, watch: Watch, serve
     browser.until("document.getElementById('live-note').textContent === '399'")
     for client in clients:
         client.close()
+
+
+@in_browser
+def test_a_token_is_typed_and_entered(browser: Browser, watch: Watch, serve: Serve) -> None:
+    """From elsewhere the page asks for the token, which Enter sends; Cancel and Escape leave everything as it is."""
+    admin = watch(serve(hold).port, settings={"ADMIN_TOKEN": TOKEN}, host="0.0.0.0")
+    with admin.ambassador.connect() as client:
+        browser.open(f"http://{address_of_this_machine()}:{admin.port}/")
+        for leave in ("document.getElementById('ask-no').click()", None):
+            browser.until("document.querySelectorAll('#live tbody tr:not(.space)').length === 1")
+            browser.evaluate("document.querySelector('#live tbody tr:not(.space) button').click()")
+            browser.until("document.getElementById('ask').open")
+            browser.press("Enter")
+            browser.until("document.activeElement === document.getElementById('token')")
+            browser.evaluate("left = 0; document.getElementById('ask').onclose = () => { left++ }")
+            browser.evaluate(leave) if leave else browser.press("Escape")
+            browser.until("left")
+        assert admin.json("/connections")["total"] == 1
+
+        browser.evaluate("document.querySelector('#live tbody tr:not(.space) button').click()")
+        browser.until("document.getElementById('ask').open")
+        browser.press("Enter")
+        browser.until("document.activeElement === document.getElementById('token')")
+        for key in TOKEN:
+            browser.press(key)
+        browser.press("Enter")
+
+        assert final_error(client) is ConnectionResetError
+        browser.until("document.querySelectorAll('#live tbody tr:not(.space)').length === 0")
+    browser.complaints = [entry for entry in browser.complaints if "401" not in entry]  # what asks for the token
 
 
 @in_browser

@@ -10,8 +10,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-import pytest
-
+from tests.admin.client import TOKEN, address_of_this_machine
 from tests.support.deadline import PATIENCE, eventually
 from tests.support.net import LOCAL, connect, exactly, final_error, free_port, read_to_end
 from tests.support.servers import echo, hold
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from tests.admin.client import Admin
     from tests.admin.conftest import Watch
     from tests.conftest import Serve
-
-TOKEN = "correct-horse-battery"  # noqa: S105 - one that nobody uses
 
 
 def test_live_and_ready_are_told_in_words(watch: Watch, loop_name: str) -> None:
@@ -154,7 +151,7 @@ def test_what_is_not_there_is_404_and_what_is_wrong_405(watch: Watch) -> None:
 
 def test_the_token_is_asked_of_those_from_elsewhere(watch: Watch) -> None:
     """A client that is not on a loopback address changes something only with the token; reading needs none."""
-    outside = _address_of_this_machine()
+    outside = address_of_this_machine()
     admin = watch(free_port(), settings={"ADMIN_TOKEN": TOKEN}, host="0.0.0.0")
     admin.host = outside
 
@@ -254,6 +251,40 @@ def test_a_reader_that_stalls_holds_little(watch: Watch, serve: Serve) -> None:
         sock.close()
 
 
+def test_a_reader_that_stalls_is_sent_away(watch: Watch) -> None:
+    """Whoever asks for more than it reads is cut off when an answer's time is over, whatever it asked for."""
+    admin = watch(free_port(), prelude="from ambassador.admin import server\nserver._ANSWER_SECONDS = 0.5\n")
+    for path in ("/metrics", "/status", "/", "/connections", "/nothing"):
+        with _small_reader(admin) as sock:
+            sock.setblocking(False)  # noqa: FBT003 - the name of it
+            request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+
+            def was_reset(sock: socket.socket = sock, request: bytes = request) -> bool:
+                try:
+                    sock.send(request * 1000)
+                except BlockingIOError:
+                    return False
+                except ConnectionError:
+                    return True
+                return False
+
+            eventually(was_reset, path)
+    assert not admin.ambassador.lines
+
+
+def test_head_is_get_without_a_body(watch: Watch) -> None:
+    """HEAD is answered by the head alone, so that the next answer on the connection is where it is expected."""
+    admin = watch(free_port())
+    with connect(admin.port) as sock:
+        for path in ("/", "/livez", "/metrics", "/status", "/connections"):
+            sock.sendall(f"HEAD {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        sock.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        *heads, body = read_to_end(sock).split(b"\r\n\r\n")
+
+    assert [head.split(b"\r\n")[0] for head in heads] == [b"HTTP/1.1 200 OK"] * 6
+    assert body == b"live\n"
+
+
 def test_admin_answers_while_relays_are_saturated(watch: Watch, serve: Serve, loop_name: str) -> None:
     """With bulk streams running as fast as they can, every request is still answered."""
     admin = watch(serve(echo).port, loop=loop_name)
@@ -278,10 +309,10 @@ def test_admin_answers_while_relays_are_saturated(watch: Watch, serve: Serve, lo
             thread.join(PATIENCE)
 
 
-def test_admin_answers_when_descriptors_run_out(watch: Watch, serve: Serve) -> None:
+def test_admin_answers_when_descriptors_run_out(watch: Watch, serve: Serve, workers: dict[str, str]) -> None:
     """With more clients than the open-files limit allows, accepting pauses, is counted and told; admin answers."""
     server = serve(hold)
-    admin = watch(server.port, files=128)
+    admin = watch(server.port, settings=workers, files=128)
     limit = admin.json("/status")["limit"]
     clients = [admin.ambassador.connect() for _ in range(limit + 20)]
     eventually(lambda: admin.route()["accept_paused"])
@@ -310,13 +341,3 @@ def _small_reader(admin: Admin) -> socket.socket:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     sock.connect((LOCAL, admin.port))
     return sock
-
-
-def _address_of_this_machine() -> str:
-    """Return an address of this machine that is not a loopback one; connecting a datagram socket sends nothing."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        try:
-            sock.connect(("192.0.2.1", 9))
-        except OSError:
-            pytest.skip("this machine has no address but loopback ones")
-        return str(sock.getsockname()[0])
