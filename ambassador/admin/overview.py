@@ -12,7 +12,13 @@ if TYPE_CHECKING:
 
 
 class Overview(Protocol):
-    """One ambassador, seen from outside."""
+    """One ambassador, seen from outside.
+
+    Attributes:
+        forks: whether the process that asks it forks, so that it must have no second thread, and serves no clients.
+    """
+
+    forks: bool
 
     async def report(self) -> Report:
         """Return its report, as `ambassador.report.report` makes it."""
@@ -20,8 +26,8 @@ class Overview(Protocol):
     async def connections(self) -> list[dict[str, Any]]:
         """Return all live connections, as `ambassador.report.connections` makes them."""
 
-    async def kill(self, number: int) -> bool:
-        """Reset a connection; tell whether there was one of this number."""
+    async def kill(self, number: int) -> bool | None:
+        """Reset a connection; tell whether there was one of this number, None when whoever has it does not say."""
 
     def drain(self) -> None:
         """Begin the drain as SIGTERM does; does nothing when it has begun."""
@@ -42,6 +48,8 @@ class Served(report.Reported, Protocol):
 
 class LocalOverview:
     """This very process."""
+
+    forks = False
 
     def __init__(self, process: Served) -> None:
         self._process = process

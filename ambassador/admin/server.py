@@ -29,7 +29,8 @@ log = structlog.get_logger()
 
 # An answer that takes longer is not being read; the page and Prometheus gave up long ago.
 _ANSWER_SECONDS = 30.0
-_FAREWELL_SECONDS = 1.0
+# What an answer under way is given at the end: an idle process ends well within a second, whoever reads nothing.
+_FAREWELL_SECONDS = 0.25
 # As many connections are written at a time as take about a millisecond to encode.
 _SLICE = 500
 _ALL = 1_000_000_000
@@ -89,17 +90,25 @@ class _Admin:
     async def guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Refuse who may not ask, and answer in bounded time, whatever happens."""
         self.on_request(request.protocol)
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                response = await self._answer(request, handler)
+                # Written here rather than by aiohttp later, which would wait for ever for a client that does not read.
+                await response.prepare(request)
+                await response.write_eof()
+                return response
+        except TimeoutError:
+            if request.transport is not None:
+                request.transport.abort()
+            raise
+
+    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         refused = refusal(request.method, _peer(request), request.headers, token=self._token)
         if refused is not None:
             challenge = {"WWW-Authenticate": "Bearer"} if refused.status == 401 else {}
             return _text(f"{refused.reason}\n", status=refused.status, headers=challenge)
         try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
-                return await handler(request)
-        except TimeoutError:
-            if request.transport is not None:
-                request.transport.abort()
-            raise
+            return await handler(request)
         except web.HTTPException as error:
             return _text(f"{error.reason}\n", status=error.status, headers=_allow(error))
         except ConnectionError:
@@ -127,10 +136,11 @@ class _Admin:
     async def metrics(self, _request: web.Request) -> web.Response:
         """Return the metrics."""
         async with self._counting:
-            processes = await asyncio.to_thread(self._processes.write)
-        body = (
-            self._exposition.write(await self._overview.report(), ready=self._overview.not_ready() is None) + processes
-        )
+            # A thread keeps relays from waiting for it; where there are none, there must be no thread (see Overview).
+            count = self._processes.write
+            processes = count() if self._overview.forks else await asyncio.to_thread(count)
+        ready = self._overview.not_ready() is None
+        body = self._exposition.write(await self._overview.report(), ready=ready) + processes
         return web.Response(body=body, headers={**_HEADERS, "Content-Type": CONTENT_TYPE})
 
     async def status(self, _request: web.Request) -> web.Response:
@@ -153,6 +163,8 @@ class _Admin:
             found = [entry for entry in found if entry["route"] == route]
         response = web.StreamResponse(headers={**_HEADERS, "Content-Type": "application/json; charset=utf-8"})
         await response.prepare(request)
+        if request.method == "HEAD":
+            return response
         await response.write(f'{{"total": {len(found)}, "connections": ['.encode())
         for start in range(0, min(limit, len(found)), _SLICE):
             entries = json.dumps(found[start : min(start + _SLICE, limit)])[1:-1]
@@ -164,10 +176,12 @@ class _Admin:
     async def kill(self, request: web.Request) -> web.Response:
         """Reset one connection."""
         number = int(request.match_info["number"])
-        if not await self._overview.kill(number):
+        found = await self._overview.kill(number)
+        if found is False:
             return _text("no such connection\n", status=404)
-        log.warning("connection.killed", id=number, by=_peer(request))
-        return _text("reset\n")
+        failure = {} if found else {"error": "its worker does not answer"}
+        log.warning("connection.killed", id=number, by=_peer(request), **failure)
+        return _text("reset\n") if found else _text("its worker does not answer\n", status=503)
 
     async def drain(self, _request: web.Request) -> web.Response:
         """Begin the drain."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from ambassador.report import Report
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 class FleetOverview:
     """All workers of an ambassador, seen from outside, as `ambassador.admin.overview.Overview` describes it."""
+
+    forks: Final = True
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
@@ -28,10 +30,13 @@ class FleetOverview:
         found = [entry for answer in answers if answer is not None for entry in answer]
         return sorted(found, key=lambda entry: -entry["seconds"])
 
-    async def kill(self, number: int) -> bool:
-        """Reset a connection; tell whether there was one of this number."""
+    async def kill(self, number: int) -> bool | None:
+        """Reset a connection; tell whether there was one of this number, None when its worker does not say."""
         member = self._fleet.members.get(number % self._fleet.size)
-        return member is not None and bool(await member.ask("kill", connection=number))
+        if member is None:
+            return False
+        found: bool | None = await member.ask("kill", connection=number)
+        return False if found is None and member.gone else found
 
     def drain(self) -> None:
         """Begin the drain as SIGTERM does; does nothing when it has begun."""
