@@ -81,7 +81,10 @@ def slices(process: Reported) -> Iterator[list[dict[str, Any]]]:
 
 
 def merge(reports: Sequence[Report]) -> Report:
-    """Add up the reports of workers with one configuration, of which there is at least one."""
+    """Add up the reports of workers with one configuration, of which there is at least one.
+
+    How endpoints fare is no sum: see `ambassador.workers.upstreams`.
+    """
     first = reports[0]
     return {
         "version": first["version"],
@@ -118,7 +121,7 @@ def _route(service: Service, route: Route, moved: tuple[int, int]) -> dict[str, 
         "accept_paused": counters.accept_paused,
         "connect": _histogram(counters.connect),
         "connection": _histogram(counters.connection),
-        "endpoints": [_endpoint(health) for health in service.upstream.health],
+        "endpoints": [endpoint(health) for health in service.upstream.health],
     }
 
 
@@ -126,7 +129,8 @@ def _histogram(histogram: Histogram) -> dict[str, Any]:
     return {"bounds": list(histogram.bounds), "counts": list(histogram.counts), "sum": histogram.total}
 
 
-def _endpoint(health: EndpointHealth) -> dict[str, Any]:
+def endpoint(health: EndpointHealth) -> dict[str, Any]:
+    """Describe what is known of an endpoint."""
     now = time.monotonic()
     return {
         "name": health.name,
@@ -180,10 +184,7 @@ def _merge_histograms(histograms: Sequence[Mapping[str, Any]]) -> dict[str, Any]
 
 
 def _merge_endpoints(endpoints: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Believe the worker that dialled last: what the others know is older."""
-    dialled = [endpoint for endpoint in endpoints if endpoint["dialled"] is not None]
-    latest = min(dialled, key=lambda endpoint: endpoint["dialled"]) if dialled else endpoints[0]
-    return {**latest, "early_resets": _sum(endpoints, "early_resets")}
+    return {**endpoints[0], "early_resets": _sum(endpoints, "early_resets")}
 
 
 def _sum(entries: Sequence[Mapping[str, Any]], name: str) -> Any:

@@ -86,14 +86,14 @@ class EndpointHealth:
             )
         self.up, self.since, self.error, self.failures = True, now, None, 0
 
-    def missed(self, reason: str) -> None:
-        """Take note of an attempt that failed.
+    def missed(self, reason: str, *, attempts: int = 1) -> None:
+        """Take note of an attempt that failed, or of several at once.
 
         Of a name with one dead address among live ones, or of an endpoint that flaps, each attempt would be news: it
         is said at most once a second that an endpoint is down, and that it is up again only if that was said.
         """
         now = self.dialled = time.monotonic()
-        self.failures += 1
+        self.failures += attempts
         self.error = reason
         if self.up is not False:
             self.up, self.since = False, now

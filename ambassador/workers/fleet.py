@@ -13,6 +13,7 @@ import structlog
 from ambassador import report
 from ambassador.server import State, log_ready
 from ambassador.workers.member import Member
+from ambassador.workers.upstreams import Upstreams
 from ambassador.workers.worker import CANNOT_SERVE, Place
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Fleet:
         self._deaths = [0] * size
         self._firsts = [1] * size
         self._past: Report | None = None
+        self._upstreams = Upstreams(configuration.routes)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def next_birth(self) -> Place | None:
@@ -90,6 +92,7 @@ class Fleet:
         member = self.members[place.index] = Member(place, pid, channel, self.loop)
         log.info("worker.started", worker=place.index, pid=pid)
         self._hold(self._attend(member), f"worker {place.index} {pid}")
+        self._hold(self._watch(member), f"watch {place.index} {pid}")
         if self.state is State.DRAINING:
             member.channel.send({"do": "drain", "reason": "late"})
 
@@ -115,7 +118,7 @@ class Fleet:
         """Drain at the first signal, whatever began a drain before it; at the second, cut what is left."""
         if self._signalled:
             self._tell({"do": "cut", "reason": "second signal"})
-            self.loop.call_later(_GRACE, self._kill)
+            self.loop.call_later(_GRACE, self._kill_rest)
         else:
             self._signalled = True
             self.drain(reason)
@@ -129,7 +132,7 @@ class Fleet:
         self._tell({"do": "drain", "reason": reason})
         self.close()
         settings = self.configuration.settings
-        self.loop.call_later(settings.drain_delay + settings.drain_timeout + _GRACE, self._kill)
+        self.loop.call_later(settings.drain_delay + settings.drain_timeout + _GRACE, self._kill_rest)
         self._changed.set()
 
     def reload(self) -> None:
@@ -145,13 +148,15 @@ class Fleet:
         """Say why the ambassador should not be sent traffic; None when it should."""
         if self.state is not State.SERVING:
             return self.state.value
-        return None if any(member.ready for member in self.members.values()) else "no worker"
+        serving = any(member.ready and not member.unanswered for member in self.members.values())
+        return None if serving else "no worker"
 
     def report(self) -> Report:
         """Add up what the workers, the dead included, have reported."""
         reports = [member.report for member in self.members.values() if member.report is not None]
         merged = report.merge([*reports, self._past] if self._past is not None else reports)
-        return {**merged, "state": str(self.state), "uptime": round(self.loop.time() - self.started, 3)}
+        uptime = round(self.loop.time() - self.started, 3)
+        return {**self._upstreams.complete(merged), "state": str(self.state), "uptime": uptime}
 
     def say_stopped(self) -> None:
         """Log that the last worker is gone."""
@@ -167,11 +172,19 @@ class Fleet:
         await member.channel.close()
         self._bury(member, os.waitstatus_to_exitcode(status))
 
+    async def _watch(self, member: Member) -> None:
+        """Kill a worker that hangs; it is succeeded like any that dies."""
+        await member.watch()
+        if not member.gone:
+            _kill(member)
+
     def _heed(self, member: Member, message: Message) -> None:
+        member.unanswered = 0
         match message:
             case {"answer": int(number), "result": result}:
                 member.answered(number, result)
-            case {"news": "report", "report": counted}:
+            case {"news": "report", "report": counted, "dials": dials}:
+                self._upstreams.heed(member.report, counted, dials)
                 member.report = counted
             case {"news": "ready"}:
                 member.ready = True
@@ -186,26 +199,25 @@ class Fleet:
 
     def _bury(self, member: Member, code: int) -> None:
         """Keep what a dead worker counted, and see to its successor."""
-        index, lived = member.place.index, self.loop.time() - member.born
+        index, lived, lost = member.place.index, self.loop.time() - member.born, 0
         del self.members[index]
         self.loads.leave(index)
         if member.report is not None:
             counted = _retired(member.report)
             self._past = report.merge([counted, self._past]) if self._past is not None else counted
-            accepted = sum(route["active"] + sum(route["ends"].values()) for route in member.report["routes"])
-            self._firsts[index] += accepted + _UNREPORTED
-        ended = {"signal": signal.Signals(-code).name} if code < 0 else {"exit_code": code}
-        if self.state is State.DRAINING:
+            lost = sum(route["active"] for route in member.report["routes"])
+            self._firsts[index] += sum(sum(route["ends"].values()) for route in counted["routes"]) + _UNREPORTED
+        draining = self.state is State.DRAINING
+        if code < 0 or not draining:
+            ended = {"signal": signal.Signals(-code).name} if code < 0 else {"exit_code": code}
+            log.error("worker.died", worker=index, pid=member.pid, seconds=round(lived, 3), connections=lost, **ended)
+        if draining:
             self.exit_code = self.exit_code if code == 0 else 1
-            if code < 0:
-                log.error("worker.died", worker=index, pid=member.pid, seconds=round(lived, 3), **ended)
+        elif code == CANNOT_SERVE:
+            self.exit_code = 1
+            self.drain("a worker cannot serve")
         else:
-            log.error("worker.died", worker=index, pid=member.pid, seconds=round(lived, 3), **ended)
-            if code == CANNOT_SERVE:
-                self.exit_code = 1
-                self.drain("a worker cannot serve")
-            else:
-                self._succeed(index, lived=lived)
+            self._succeed(index, lived=lived)
         self._changed.set()
 
     def _succeed(self, index: int, *, lived: float) -> None:
@@ -228,18 +240,22 @@ class Fleet:
         for member in self.members.values():
             member.channel.send(message)
 
-    def _kill(self) -> None:
-        """End those that hang."""
+    def _kill_rest(self) -> None:
+        """End those that have not ended in their time."""
         for member in self.members.values():
-            if not member.status.done():
-                log.error("worker.hangs", worker=member.place.index, pid=member.pid)
-                os.kill(member.pid, signal.SIGKILL)
+            _kill(member)
+
+
+def _kill(member: Member) -> None:
+    if not member.status.done():
+        log.error("worker.hangs", worker=member.place.index, pid=member.pid)
+        os.kill(member.pid, signal.SIGKILL)
 
 
 def _retired(counted: Report) -> Report:
-    """Return what remains of a report when its worker is dead: what was counted, and nothing that lives."""
+    """Return what remains of a report when its worker is dead: what was counted, and whoever lived has failed."""
     routes = [
-        {**route, "active": 0, "endpoints": [{**endpoint, "dialled": None} for endpoint in route["endpoints"]]}
+        {**route, "active": 0, "ends": {**route["ends"], "failed": route["ends"]["failed"] + route["active"]}}
         for route in counted["routes"]
     ]
     return {**counted, "workers": 0, "limit": 0, "live": 0, "routes": routes}

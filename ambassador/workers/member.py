@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 # A worker that lives does not take this long to answer, and nobody should wait longer for one that hangs.
 _ANSWER_SECONDS = 1.0
+# A worker that hangs is killed after some fifteen seconds: longer than a machine that swaps keeps anybody waiting.
+_HANGS_AFTER = 5
+_ASK_EVERY = 2.0
 
 
 class Member:
@@ -23,6 +26,7 @@ class Member:
 
     Attributes:
         report: what it reported last.
+        unanswered: how many questions of `watch` it has left without an answer since it was last heard.
         status: what wait(2) says of its end, as soon as it has one.
     """
 
@@ -33,6 +37,7 @@ class Member:
         self.born = loop.time()
         self.ready = False
         self.report: Report | None = None
+        self.unanswered = 0
         self.status: asyncio.Future[int] = loop.create_future()
         self.gone = False
         self._loop = loop
@@ -58,6 +63,16 @@ class Member:
             return None
         finally:
             del self._answers[number]
+
+    async def watch(self) -> None:
+        """Ask again and again, until the worker has ended or has not been heard for so many questions that it hangs.
+
+        Questions are counted, not seconds: in a container that is paused nobody answers, but nobody asks either.
+        """
+        while not self.gone and self.unanswered < _HANGS_AFTER:
+            if await self.ask("report") is None:
+                self.unanswered += 1
+            await asyncio.sleep(_ASK_EVERY)
 
     def answered(self, number: int, result: Any) -> None:
         """Give an answer to who asked, if they still wait."""

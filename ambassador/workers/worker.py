@@ -10,15 +10,20 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import structlog
+
 from ambassador import report
 from ambassador.admin.overview import LocalOverview
 from ambassador.server import Process, State
 from ambassador.workers.channel import Channel
 from ambassador.workers.sharing import SharingListener
+from ambassador.workers.upstreams import last_dials
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
+
+    from structlog.typing import EventDict, Processor, WrappedLogger
 
     from ambassador.config.configuration import Configuration
     from ambassador.log import Output
@@ -83,7 +88,7 @@ class WorkerProcess(Process):
 
     def say_ready(self) -> None:
         """Tell the parent, which waits for all."""
-        self._tell({"news": "report", "report": report.report(self)})
+        self._tell(_news(self))
         self._tell({"news": "ready"})
 
     def publish_load(self) -> None:
@@ -143,7 +148,23 @@ class _Desk:
         self._report()
 
     def _report(self) -> None:
-        self._channel.send({"news": "report", "report": report.report(self._process)})
+        self._channel.send(_news(self._process))
+
+
+def _news(process: Process) -> Message:
+    return {"news": "report", "report": report.report(process), "dials": last_dials(process.services)}
+
+
+def _in_the_name_of(worker: int) -> Processor:
+    """Have lines say which worker they are of, unless a connection's number does, and leave upstreams to the parent."""
+
+    def amend(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        name: str = event["event"]
+        if name.startswith("route.upstream_"):
+            raise structlog.DropEvent
+        return event if name.startswith("connection.") else {**event, "worker": worker}
+
+    return amend
 
 
 def serve(
@@ -160,6 +181,8 @@ async def _serve(
     place: Place, loads: Loads,
 ) -> int:  # fmt: skip
     loop = asyncio.get_running_loop()
+    # Put into the list that all loggers have, also those that the parent has used.
+    structlog.get_config()["processors"].insert(0, _in_the_name_of(place.index))
     channel = Channel(parent)
     process = WorkerProcess(configuration, loop, place, loads, channel.send)
     process.output = output

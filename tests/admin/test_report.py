@@ -42,12 +42,13 @@ def report(*, state: str = "serving", limit: int | None = 10, up: int = 1, **cha
 
 def test_what_is_counted_is_added_up() -> None:
     """Numbers of two workers are summed, whatever is the same in both is kept."""
-    merged = merge([report(up=1), report(up=10)])
+    merged = merge([report(up=1, endpoints=[endpoint(early_resets=2)]), report(up=10)])
 
     assert (merged["workers"], merged["limit"], merged["live"], merged["dropped_lines"]) == (2, 20, 4, 2)
     (route,) = merged["routes"]
     assert (route["active"], route["bytes_up"], route["bytes_down"], route["accept_paused"]) == (4, 11, 10, 2)
     assert route["ends"] == {**dict.fromkeys(ENDS, 0), "closed": 6}
+    assert route["endpoints"][0]["early_resets"] == 2
     assert (sum(route["connect"]["counts"]), route["connect"]["sum"]) == (2, 0.004)
     assert (route["name"], route["listen"], route["source"]) == ("r:1", ["*:1"], "R_PORT_1_TCP")
 
@@ -75,17 +76,6 @@ def test_the_state_is_that_of_whoever_serves_least(states: tuple[str, str], expe
 def test_no_limit_of_one_is_no_limit_of_all() -> None:
     """A worker without a limit makes the whole have none."""
     assert merge([report(limit=None), report()])["limit"] is None
-
-
-def test_the_last_dial_decides_whether_an_endpoint_is_up() -> None:
-    """Of two workers that disagree about an endpoint, the one that dialled last is believed; resets are added up."""
-    down = endpoint(up=False, dialled=5.0, error="refused", early_resets=1)
-    up = endpoint(up=True, dialled=0.5, early_resets=2)
-    for pair in ((down, up), (up, down)):
-        (merged,) = merge([report(endpoints=[one]) for one in pair])["routes"][0]["endpoints"]
-        assert (merged["up"], merged["error"], merged["early_resets"]) == (True, None, 3)
-    (unknown,) = merge([report(), report()])["routes"][0]["endpoints"]
-    assert unknown["up"] is None
 
 
 def test_labels_are_escaped() -> None:

@@ -27,10 +27,10 @@ def test_debug_tells_the_story_of_a_connection(watch: Watch, serve: Serve) -> No
         assert told == [f"connection.{step}" for step in expected]
 
 
-def test_an_outage_is_two_lines_whoever_comes(watch: Watch, serve: Serve) -> None:
+def test_an_outage_is_two_lines_whoever_comes(watch: Watch, serve: Serve, workers: dict[str, str]) -> None:
     """A hundred clients of a dead upstream are one line when it goes down, few while it is, and one when it is back."""
     server = serve(echo, listening=False)
-    admin = watch(server.port, settings={"CONNECT_TIMEOUT": "300ms"})
+    admin = watch(server.port, settings={"CONNECT_TIMEOUT": "300ms", **workers})
     clients = [admin.ambassador.connect() for _ in range(100)]
     for client in clients:
         assert final_error(client) is ConnectionResetError

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
 from tests.admin.client import Admin
 from tests.support.deadline import eventually
-from tests.support.net import LOCAL, free_port
+from tests.support.net import LOCAL, exactly, final_error, free_port, read_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,3 +88,31 @@ def sockets(pid: int) -> set[str]:
         if target.startswith("socket:"):
             found.add(target)
     return found
+
+
+def say(client: socket.socket, text: bytes = b"hello") -> None:
+    """Have *text* come back from an echoing upstream."""
+    client.sendall(text)
+    assert exactly(client, len(text)) == text
+
+
+def talk(running: Fleet, clients: int) -> list[socket.socket]:
+    """Return so many clients, each of which has talked with the upstream."""
+    connected = [running.ambassador.connect() for _ in range(clients)]
+    for client in connected:
+        say(client)
+    return connected
+
+
+def close(clients: list[socket.socket]) -> None:
+    """End every client's stream, in order, and wait for the end of the upstream's."""
+    for client in clients:
+        client.shutdown(socket.SHUT_WR)
+        assert read_to_end(client) == b""
+        client.close()
+
+
+def was_reset(client: socket.socket) -> bool:
+    """Read the stream to its end; tell whether that was a reset."""
+    with client:
+        return final_error(client) is ConnectionResetError

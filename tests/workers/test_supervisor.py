@@ -4,49 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import threading
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.deadline import eventually
-from tests.support.net import LOCAL, connect, exactly, final_error, read_to_end
+from tests.support.net import LOCAL, connect, final_error
 from tests.support.servers import echo, hold
-from tests.workers.conftest import alive, children
+from tests.workers.conftest import alive, children, close, say, talk, was_reset
 
 if TYPE_CHECKING:
+    import socket
+
     from tests.conftest import Launch, Serve
-    from tests.workers.conftest import Fleet, LaunchFleet
-
-
-def say(client: socket.socket, text: bytes = b"hello") -> None:
-    """Have *text* come back from an echoing upstream."""
-    client.sendall(text)
-    assert exactly(client, len(text)) == text
-
-
-def talk(running: Fleet, clients: int) -> list[socket.socket]:
-    """Return so many clients, each of which has talked with the upstream."""
-    connected = [running.ambassador.connect() for _ in range(clients)]
-    for client in connected:
-        say(client)
-    return connected
-
-
-def close(clients: list[socket.socket]) -> None:
-    """End every client's stream, in order, and wait for the end of the upstream's."""
-    for client in clients:
-        client.shutdown(socket.SHUT_WR)
-        assert read_to_end(client) == b""
-        client.close()
-
-
-def was_reset(client: socket.socket) -> bool:
-    """Read the stream to its end; tell whether that was a reset."""
-    with client:
-        return final_error(client) is ConnectionResetError
+    from tests.workers.conftest import LaunchFleet
 
 
 def test_clients_are_shared_out_among_all_workers(fleet: LaunchFleet, serve: Serve, loop_name: str) -> None:
@@ -124,82 +96,6 @@ def test_readiness_waits_for_the_last_worker(fleet: LaunchFleet, serve: Serve) -
 
     running.ambassador.ready()
     assert running.ask("/readyz").status == 200
-
-
-def test_a_killed_worker_is_replaced_and_the_others_go_on(fleet: LaunchFleet, serve: Serve, loop_name: str) -> None:
-    """When a worker is killed its successor serves, the other one's connections live, and what it counted stays."""
-    running = fleet(serve(echo).port, loop=loop_name)
-    clients = talk(running, 20)
-    before = running.metrics()
-    victim, survivor = running.pids
-    lives = {entry["client"] for entry in running.json("/connections")["connections"] if entry["id"] % 2 == 1}
-    assert 0 < len(lives) < 20
-
-    os.kill(victim, signal.SIGKILL)
-    (died,) = running.ambassador.wait_for("worker.died")
-    running.ambassador.wait_for("worker.started", 3)
-
-    assert (died["pid"], died["signal"]) == (victim, "SIGKILL")
-    assert running.pids[0] == survivor
-    living = [client for client in clients if "{}:{}".format(*client.getsockname()) in lives]
-    for client in set(clients) - set(living):
-        was_reset(client)  # or not: that is what the kernel makes of a process that is killed
-    for client in living:
-        say(client)
-    more = talk(running, 20)
-    route = f"up:{running.ambassador.port}"
-    expected = 5 * (20 + len(lives) + 20)
-    eventually(lambda: running.metric("ambassador_bytes_total", route=route, direction="up") == expected)
-    assert running.metric("ambassador_connections_active", route=route) == len(lives) + 20
-    for key, value in running.metrics().items():
-        assert value >= before.get(key, value) or not key[0].endswith(("_total", "_count", "_sum", "_bucket")), key
-    close(living + more)
-    assert running.ambassador.stop() == 0
-
-
-def test_clients_that_wait_pass_to_the_successors(fleet: LaunchFleet, serve: Serve) -> None:
-    """Clients in the queue of workers that hang and die are served by those that come after them."""
-    running = fleet(serve(echo).port)
-    for pid in running.pids:
-        os.kill(pid, signal.SIGSTOP)
-    clients = [running.ambassador.connect() for _ in range(10)]
-
-    for pid in running.pids:
-        os.kill(pid, signal.SIGKILL)
-
-    for client in clients:
-        say(client)
-    close(clients)
-
-
-def test_a_worker_that_hangs_keeps_nobody_waiting(fleet: LaunchFleet, serve: Serve) -> None:
-    """While a worker is stopped, the other serves all who come and the admin address answers with its last report."""
-    running = fleet(serve(echo).port)
-    close(talk(running, 10))
-    route = f"up:{running.ambassador.port}"
-    eventually(lambda: running.metric("ambassador_connections_total", route=route, end="closed") == 10)
-    os.kill(running.pids[0], signal.SIGSTOP)
-    try:
-        close(talk(running, 10))
-
-        assert running.metric("ambassador_connections_total", route=route, end="closed") == 20
-        assert running.ask("/readyz").status == 200
-    finally:
-        os.kill(running.pids[0], signal.SIGCONT)
-
-
-def test_numbers_of_connections_never_come_again(fleet: LaunchFleet, serve: Serve) -> None:
-    """A successor goes on counting far above its predecessor, so that no two lines of the log have one number."""
-    running = fleet(serve(echo).port)
-    close(talk(running, 10))
-    running.ambassador.closed(10)
-
-    os.kill(running.pids[0], signal.SIGKILL)
-    running.ambassador.wait_for("worker.started", 3)
-    close(talk(running, 20))
-
-    numbers = [event["id"] for event in running.ambassador.closed(30)]
-    assert len(set(numbers)) == len(numbers)
 
 
 def test_sums_are_exact_while_connections_live(fleet: LaunchFleet, serve: Serve) -> None:
@@ -377,44 +273,6 @@ def test_workers_end_when_their_parent_is_killed(fleet: LaunchFleet, serve: Serv
     close(clients)
 
     eventually(lambda: not any(alive(pid) for pid in pids), "both workers ended")
-
-
-def test_a_worker_that_hangs_at_the_drain_is_killed(fleet: LaunchFleet, serve: Serve) -> None:
-    """A worker that does not end in its time is killed, and the exit code tells."""
-    running = fleet(serve(echo).port, settings={"DRAIN_TIMEOUT": "0"})
-    os.kill(running.pids[1], signal.SIGSTOP)
-
-    assert running.ambassador.stop() == 1
-    assert [event["signal"] for event in running.ambassador.named("worker.died")] == ["SIGKILL"]
-
-
-def test_workers_that_cannot_serve_end_the_start(fleet: LaunchFleet, serve: Serve) -> None:
-    """A worker that fails before it serves says why, and ends the ambassador with exit code 1 instead of a loop."""
-    broken = (
-        "from ambassador.workers.worker import WorkerProcess\n"
-        "def fail(self, sockets):\n    raise RuntimeError('broken')\nWorkerProcess.take = fail\n"
-    )
-    running = fleet(serve(echo).port, prelude=broken, wait=False)
-
-    assert running.ambassador.exit_code() == 1
-    assert "RuntimeError: broken" in {event["error"] for event in running.ambassador.named("worker.failed")}
-
-
-def test_successors_of_the_short_lived_come_ever_later(fleet: LaunchFleet, serve: Serve) -> None:
-    """Each early death of a worker doubles the pause before the next birth; its sibling serves in the meantime."""
-    running = fleet(serve(echo).port)
-    pauses = []
-    for count in range(3, 6):
-        killed = running.pids[0] if count == 3 else running.pids[-1]
-        os.kill(killed, signal.SIGKILL)
-        died = time.monotonic()
-        close(talk(running, 1))
-        running.ambassador.wait_for("worker.started", count)
-        pauses.append(time.monotonic() - died)
-
-    # Lower bounds only: the pauses are 0.1, 0.2 and 0.4 seconds, however slow the machine.
-    assert [pause >= bound for pause, bound in zip(pauses, (0.1, 0.2, 0.4), strict=True)] == [True] * 3
-    assert len({event["pid"] for event in running.ambassador.named("worker.started")}) == 5
 
 
 def test_lines_of_several_processes_stay_whole(fleet: LaunchFleet, serve: Serve) -> None:
