@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import socket
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -12,62 +14,87 @@ from ambassador import healthcheck
 from ambassador.upstream.resolve import HostsFile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from ambassador.address import Address
     from ambassador.config.configuration import Configuration
-    from ambassador.config.routes import Endpoint, Route
+    from ambassador.config.routes import Route
 
 # Often enough that a script does not feel it, seldom enough that the server does not.
 _PAUSE = 0.2
 _ATTEMPT = 2.0
+# One look at what is there already, where no time is given.
+_LEAST = 0.1
+
+
+class _Search(threading.Thread):
+    """Look for one thing until it is there. Nobody waits for the thread, as a lookup may take longer than the wait.
+
+    Attributes:
+        missing: what is missing, in words; None once it was there.
+    """
+
+    def __init__(self, missing: str, look: Callable[[float], str | None], deadline: float) -> None:
+        super().__init__(daemon=True)
+        self.missing: str | None = missing
+        self._look = look
+        self._deadline = deadline
+
+    def run(self) -> None:
+        while self.missing is not None and (left := self._deadline - time.monotonic()) > 0:
+            self.missing = self._look(left)
+            if self.missing is not None:
+                time.sleep(_PAUSE)
 
 
 def run(configuration: Configuration, *, timeout: float) -> int:
-    """Return 0 as soon as nothing is missing any more, or 1 at the timeout, in seconds, naming what is."""
-    deadline = time.monotonic() + timeout
-    while True:
-        missing = _missing(configuration, deadline)
-        if not missing:
-            click.echo(
-                "ready; each next hop accepts connections, which does not prove what lies behind a source ambassador"
-            )
-            return 0
-        if time.monotonic() + _PAUSE >= deadline:
-            click.echo(f"not ready after {timeout:g} s: {'; '.join(missing)}", err=True)
-            return 1
-        time.sleep(_PAUSE)
+    """Return 0 as soon as everything was there, or 1 at the timeout, in seconds, naming what is missing."""
+    deadline = time.monotonic() + max(timeout, _LEAST)
+    searches = list(_searches(configuration, deadline))
+    for search in searches:
+        search.start()
+    for search in searches:
+        search.join(max(0.0, deadline - time.monotonic()))
+    missing = [search.missing for search in searches if search.missing is not None]
+    if missing:
+        click.echo(f"not ready after {timeout:g} s: {'; '.join(missing)}", err=True)
+        return 1
+    click.echo("ready; each next hop accepts connections, which does not prove what lies behind a source ambassador")
+    return 0
 
 
-def _missing(configuration: Configuration, deadline: float) -> list[str]:
-    missing = []
-    if configuration.settings.admin is not None:
-        missing += _admin_missing(configuration.settings.admin)
-    hosts = HostsFile()
+def _searches(configuration: Configuration, deadline: float) -> Iterator[_Search]:
+    admin = configuration.settings.admin
+    if admin is not None:
+        yield _Search(f"no ambassador answers at {admin}", functools.partial(_admin_missing, admin), deadline)
     for route in configuration.routes:
-        missing += _upstream_missing(route, hosts, deadline)
-    return missing
+        endpoints = ", ".join(str(endpoint.address) for endpoint in route.endpoints)
+        missing = f"{route.name}: no connection to {endpoints}"
+        yield _Search(missing, functools.partial(_upstream_missing, route, HostsFile()), deadline)
 
 
-def _admin_missing(admin: Address) -> list[str]:
+def _admin_missing(admin: Address, left: float) -> str | None:
     try:
-        status, body = healthcheck.ask(str(admin), "/readyz")
+        reason = healthcheck.not_ready(str(admin), timeout=min(healthcheck.TIMEOUT, left))
     except (OSError, ValueError) as error:
-        return [f"no ambassador answers at {admin} ({error})"]
-    return [] if status == 200 else [f"the ambassador at {admin} is {body}"]
+        return f"no ambassador answers at {admin} ({error})"
+    return reason and f"the ambassador at {admin} is {reason}"
 
 
-def _upstream_missing(route: Route, hosts: HostsFile, deadline: float) -> list[str]:
-    """Try the endpoints in order, as a dial would; one that accepts is enough."""
+def _upstream_missing(route: Route, hosts: HostsFile, left: float) -> str | None:
+    """Try the addresses in order, as a dial would, each for its share of the time; one that accepts is enough."""
+    deadline = time.monotonic() + left
+    addresses = [
+        (endpoint, host)
+        for endpoint in route.endpoints
+        for host in (endpoint.hosts_alias and hosts.addresses(endpoint.hosts_alias)) or [endpoint.address.host]
+    ]
     errors = []
-    for endpoint in route.endpoints:
-        left = deadline - time.monotonic()
+    for number, (endpoint, host) in enumerate(addresses):
+        share = max(0.0, deadline - time.monotonic()) / (len(addresses) - number)
         try:
-            with socket.create_connection(_target(endpoint, hosts), min(_ATTEMPT, max(0.1, left))):
-                return []
+            with socket.create_connection((host, endpoint.address.port), min(_ATTEMPT, max(_LEAST, share))):
+                return None
         except (OSError, UnicodeError) as error:
             errors.append(f"{endpoint.address} ({getattr(error, 'strerror', None) or error})")
-    return [f"{route.name}: no connection to {', '.join(errors)}"]
-
-
-def _target(endpoint: Endpoint, hosts: HostsFile) -> tuple[str, int]:
-    linked = hosts.addresses(endpoint.hosts_alias) if endpoint.hosts_alias else None
-    return (linked[0] if linked else endpoint.address.host, endpoint.address.port)
+    return f"{route.name}: no connection to {', '.join(errors)}"

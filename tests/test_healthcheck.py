@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,14 +10,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ambassador.healthcheck import ask
 from tests.support.net import LOCAL, free_port
 from tests.support.process import ROOT, command, environment
+from tests.support.servers import hold
 
 if TYPE_CHECKING:
     import socket
     from pathlib import Path
 
     from tests.conftest import Launch, Serve
+    from tests.support.servers import Behaviour
+
+PAGE = b"\r\nContent-Type: text/html\r\n\r\n<html>\n<body>\n"
 
 
 def check(admin: str) -> tuple[int, str]:
@@ -25,6 +31,16 @@ def check(admin: str) -> tuple[int, str]:
     assert err == ""
     assert out.count("\n") == 1
     return code, out
+
+
+def answer(text: bytes) -> Behaviour:
+    """Return what answers every client so, once it has asked."""
+
+    def behave(client: socket.socket) -> None:
+        client.recv(1000)
+        client.sendall(text)
+
+    return behave
 
 
 def test_it_imports_next_to_nothing() -> None:
@@ -88,12 +104,56 @@ def test_an_admin_address_on_every_address_is_asked_on_loopback(ambassador: Laun
         assert check(admin)[0] == 0
 
 
+def test_an_admin_address_on_every_ipv6_address_is_asked_on_ipv4(serve: Serve) -> None:
+    """`[::]:PORT`, which hears IPv4 as well, is asked there: not every machine has an ::1."""
+    server = serve(answer(b"HTTP/1.0 200 OK\r\n\r\nready\n"))
+    assert check(f"[::]:{server.port}") == (0, "ready\n")
+    assert check(f"[0::0]:{server.port}") == (0, "ready\n")
+
+
+def test_not_everything_that_answers_200_is_a_ready_ambassador(serve: Serve) -> None:
+    """Another server at the address is 1, and its page is not the line."""
+    code, line = check(f"{LOCAL}:{serve(answer(b'HTTP/1.0 200 OK' + PAGE)).port}")
+    assert code == 1
+    assert "no ambassador" in line
+    assert check(f"{LOCAL}:{serve(answer(b'HTTP/1.0 404 Not Found' + PAGE)).port}") == (1, "<html>\n")
+
+
+def test_an_answer_has_to_be_whole_in_time(serve: Serve) -> None:
+    """The time is for all of an answer: neither silence nor a byte now and then makes it longer."""
+
+    def drip(client: socket.socket) -> None:
+        while True:
+            client.sendall(b".")
+
+    for behave in (hold, drip):
+        with pytest.raises(TimeoutError):
+            ask(f"{LOCAL}:{serve(behave).port}", "/readyz", timeout=0.2)
+
+
+@pytest.mark.parametrize("what", ["binary", "pipe", "folder", "huge"])
+def test_a_file_that_holds_no_address_is_not_healthy(tmp_path: Path, what: str) -> None:
+    """A file of bytes, a pipe that nobody writes to, and whatever else is no setting's file is 1 and one line."""
+    path = tmp_path / "admin"
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "folder":
+        path.mkdir()
+    else:
+        path.write_bytes(b"\xff" if what == "binary" else bytes(2 << 20))
+    code, out, err = command("healthcheck", env={"AMBASSADOR_ADMIN_FILE": str(path)})
+    assert (code, err) == (1, "")
+    assert out.startswith("cannot read AMBASSADOR_ADMIN_FILE: Not a ")
+    assert out.count("\n") == 1
+
+
 def test_the_address_can_be_in_a_file(tmp_path: Path) -> None:
     """AMBASSADOR_ADMIN_FILE is read as the other commands read it, and a missing file is 1."""
     path = tmp_path / "admin"
     path.write_text("off\n")
-    code, out, _ = command("healthcheck", env={"AMBASSADOR_ADMIN_FILE": str(path)})
-    assert (code, out) == (0, "AMBASSADOR_ADMIN=off: there is nothing to ask\n")
+    for value in (str(path), f" {path}\t"):
+        code, out, _ = command("healthcheck", env={"AMBASSADOR_ADMIN_FILE": value})
+        assert (code, out) == (0, "AMBASSADOR_ADMIN=off: there is nothing to ask\n")
     code, out, _ = command("healthcheck", env={"AMBASSADOR_ADMIN_FILE": str(tmp_path / "none")})
     assert code == 1
     assert "No such file" in out

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
 
+from ambassador.address import Address
+from ambassador.config.routes import Endpoint, Route
+from ambassador.upstream.resolve import HostsFile
+from ambassador.wait import _upstream_missing
 from tests.support.net import LOCAL, free_port
-from tests.support.process import command
-from tests.support.servers import echo
+from tests.support.process import ROOT, command, environment
+from tests.support.servers import echo, hold
 
 if TYPE_CHECKING:
     from tests.conftest import Launch, Serve
+
+SILENT = """
+import socket, threading
+plain = socket.getaddrinfo
+def getaddrinfo(name, *arguments, **options):
+    if name == "silent.example":
+        threading.Event().wait()
+    return plain(name, *arguments, **options)
+socket.getaddrinfo = getaddrinfo
+from ambassador.__main__ import main
+main()
+"""
 
 
 def test_it_returns_0_once_ambassador_and_upstream_are_there(ambassador: Launch, serve: Serve) -> None:
@@ -54,6 +72,30 @@ def test_one_endpoint_that_accepts_is_enough(serve: Serve) -> None:
     route = f"{LOCAL}:{free_port()},{LOCAL}:{server.port}"
     code, _, err = command("wait", "--timeout", "5s", route, env={"AMBASSADOR_ADMIN": "off"})
     assert (code, err) == (0, "")
+
+
+def test_what_answers_never_is_named_at_the_timeout(serve: Serve) -> None:
+    """A silent name server and a mute ambassador do not hold the end up, nor keep others from being found."""
+    live, mute = serve(echo), serve(hold)
+    done = subprocess.run(
+        [sys.executable, "-c", SILENT, "wait", "--timeout", "500ms", "silent.example:80", f"{LOCAL}:{live.port}"],
+        check=False, env=environment({"AMBASSADOR_ADMIN": f"{LOCAL}:{mute.port}"}), cwd=ROOT, capture_output=True,
+        text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "silent.example:80" in done.stderr
+    assert f"no ambassador answers at {LOCAL}:{mute.port}" in done.stderr
+    assert str(live.port) not in done.stderr
+
+
+def test_every_address_of_an_alias_is_tried(serve: Serve) -> None:
+    """A second address that /etc/hosts has for a link makes up for a first that refuses, as it does for a dial."""
+    server = serve(echo)
+    link = Endpoint(Address("192.0.2.1", server.port), "web")
+    route = Route("web:80", "web", (Address("", 80),), (link,), "WEB_PORT_80_TCP")
+    hosts = HostsFile()
+    hosts.addresses = {"web": ("127.0.0.3", LOCAL)}.get  # type: ignore[assignment, method-assign]
+    assert _upstream_missing(route, hosts, 5.0) is None
 
 
 def test_an_unresolvable_name_is_missing_not_an_error() -> None:
