@@ -9,11 +9,22 @@ import sys
 
 def open_standard_streams() -> None:
     """Open /dev/null for each standard stream that is closed, or a socket of ours would take its number."""
-    for number in range(3):
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+            # None until now, which has no write().
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+
+
+def end_standard_streams() -> None:
+    """Flush what was said; what nobody takes goes to /dev/null, or the interpreter would end with 120 over it."""
+    for number, stream in enumerate((sys.stdout, sys.stderr), start=1):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
 
 # Commands that do not serve: a signal does to them what it does to any program.
@@ -36,7 +47,11 @@ def main() -> None:
         from ambassador.healthcheck import main as run
     else:
         from ambassador.cli import main as run
-    sys.exit(run())
+    try:
+        code = run()
+    finally:
+        end_standard_streams()
+    sys.exit(code)
 
 
 if __name__ == "__main__":

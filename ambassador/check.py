@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ambassador.address import Address, is_ip
-from ambassador.server import tunnel_credentials
 from ambassador.upstream.resolve import HostsFile
 
 if TYPE_CHECKING:
@@ -29,11 +28,7 @@ def run(configuration: Configuration, *, as_json: bool, dial: bool = False) -> i
     """Print the routes, what became of each variable, and the warnings; return 0.
 
     With *dial* every address of every upstream is tried; return 1 when none of a route's was reached.
-
-    Raises:
-        ConfigurationError: the tunnel's files cannot serve.
     """
-    tunnel_credentials(configuration.settings)
     hosts = HostsFile()
     routes = [_describe(route, hosts) for route in configuration.routes]
     if dial:
@@ -119,11 +114,13 @@ def _text(routes: list[dict[str, Any]], decisions: list[dict[str, Any]], warning
             by = f" ({upstream['by']})" if upstream.get("by", "address") != "address" else ""
             lines.append(f"    to {upstream['endpoint']}, now {found}{by}")
             lines.extend(f"        {_dial_text(dialled)}" for dialled in upstream.get("dialled", []))
+        merged = [decision for decision in decisions if decision["route"] == route["route"]][1:]
+        lines.extend(f"    {decision['variable']}={decision['value']}: {decision['reason']}" for decision in merged)
     ignored = [decision for decision in decisions if decision["route"] is None]
-    if ignored:
-        lines.append("Ignored:")
-        lines.extend(f"    {decision['variable']}={decision['value']}: {decision['reason']}" for decision in ignored)
-    lines.extend(f"Warning: {warning}" for warning in warnings)
+    said = [f"{decision['variable']}={decision['value']}: {decision['reason']}" for decision in ignored]
+    if said:
+        lines += ["Ignored:", *(f"    {line}" for line in said)]
+    lines.extend(f"Warning: {warning}" for warning in warnings if warning not in said)
     return lines
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import difflib
+import errno
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,18 +18,48 @@ from ambassador.errors import ConfigurationError, StartError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ambassador.config.configuration import Examine
+    from ambassador.config.settings import Settings
+    from ambassador.errors import Problem
+
 HOSTS_FILE = Path("/etc/hosts")
 _FAILED = 1
 _MISCONFIGURED = 2
 
 
+class _Errand(click.Command):
+    """A command that prints an answer and ends."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # click's: whoever reads has read enough
+                raise
+            # Whatever else the system refuses is met where it happens: this is the answer itself, on a full disk.
+            raise StartError(f"cannot write the answer: {error.strerror}") from error
+
+
 class _DefaultToRun(click.Group):
     """Understand `ambassador`, `ambassador ROUTE…` and `ambassador HOST PORT` as `ambassador run …`."""
 
+    command_class = _Errand
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args or (args[0] not in self.commands and not args[0].startswith("-")):
+        if not args or args[0] == "--" or (args[0] not in self.commands and not args[0].startswith("-")):
+            self._refuse_misspelt(ctx, args)
             args = ["run", *args]
         return super().parse_args(ctx, args)
+
+    def _refuse_misspelt(self, ctx: click.Context, args: list[str]) -> None:
+        """Tell a command with a slip in it from a route, and from the HOST of HOST PORT."""
+        word, following = (*args, "", "")[:2]
+        if ":" in word or following.isdigit():
+            return
+        near = difflib.get_close_matches(word, [*self.commands, "help", "version"], n=1)
+        if near:
+            right = near[0] if near[0] in self.commands else f"--{near[0]}"
+            ctx.fail(f"No such command {word!r}. Did you mean {right!r}?")
 
 
 @click.group(cls=_DefaultToRun, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -39,7 +72,7 @@ def cli() -> None:
     """
 
 
-@cli.command()
+@cli.command(cls=click.Command)
 @click.argument("routes", nargs=-1, metavar="[ROUTE]...")
 def run(routes: tuple[str, ...]) -> int:
     """Serve until SIGTERM or SIGINT. This is what happens without a command, too.
@@ -48,7 +81,7 @@ def run(routes: tuple[str, ...]) -> int:
     """
     from ambassador import app
 
-    return app.run(_configuration(routes))
+    return app.run(_configuration(routes, examine=_tunnel_problems))
 
 
 @cli.command()
@@ -58,11 +91,8 @@ def run(routes: tuple[str, ...]) -> int:
 def check(routes: tuple[str, ...], *, as_json: bool, dial: bool) -> int:
     """Print what each variable became: its route, what it resolves to now, or why it was ignored."""
     from ambassador import check
-    from ambassador.server import tunnel_credentials
 
-    configuration = _configuration(routes)
-    tunnel_credentials(configuration.settings)
-    return check.run(configuration, as_json=as_json, dial=dial)
+    return check.run(_configuration(routes, examine=_tunnel_problems), as_json=as_json, dial=dial)
 
 
 @cli.command()
@@ -126,24 +156,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.Abort:
         return 130  # interrupted, as a shell has it
     except click.ClickException as error:
-        error.show()
+        with contextlib.suppress(OSError):
+            error.show()
         return _MISCONFIGURED
     except ConfigurationError as error:
         for problem in error.problems:
-            click.echo(f"ambassador: {problem}", err=True)
+            _complain(str(problem))
         return _MISCONFIGURED
     except StartError as error:
-        click.echo(f"ambassador: {error}", err=True)
+        _complain(str(error))
         return _FAILED
     except KeyboardInterrupt:
         return 130
     return int(code or 0)
 
 
-def _configuration(arguments: Sequence[str]) -> Configuration:
+def _complain(text: str) -> None:
+    """Say what is wrong, if anybody hears it: the exit code says it, too."""
+    with contextlib.suppress(OSError):
+        click.echo(f"ambassador: {text}", err=True)
+
+
+def _tunnel_problems(settings: Settings) -> Sequence[Problem]:
+    """Say what is wrong with the files of a tunnel."""
+    from ambassador.server import tunnel_credentials
+
+    try:
+        tunnel_credentials(settings)
+    except ConfigurationError as error:
+        return error.problems
+    return ()
+
+
+def _configuration(arguments: Sequence[str], *, examine: Examine | None = None) -> Configuration:
     """Read the whole configuration: environment, arguments, and the hosts file for its advice."""
     try:
         hosts = HOSTS_FILE.read_text(encoding="utf-8", errors="replace")
     except OSError:
         hosts = ""
-    return read(os.environ, arguments=arguments, hosts=hosts)  # noqa: TID251 - the one place that does
+    return read(os.environ, arguments=arguments, hosts=hosts, examine=examine)  # noqa: TID251 - the one place that does

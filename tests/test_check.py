@@ -56,6 +56,14 @@ def test_text_names_routes_and_what_is_ignored() -> None:
     assert "KUBERNETES_PORT_443_TCP" in ignored
 
 
+def test_text_names_every_variable_once() -> None:
+    """A variable whose route another one made is there too, and one that is not served is told of once."""
+    _, out, _ = command("check", env={**VARIABLES, "WWW_PORT_8080_TCP": VARIABLES["WEB_PORT_8080_TCP"]})
+    for variable in (*VARIABLES, "WWW_PORT_8080_TCP"):
+        assert out.count(f"{variable}=") + out.count(f"(from {variable})") == 1
+    assert f"WWW_PORT_8080_TCP={VARIABLES['WEB_PORT_8080_TCP']}: the same as WEB_PORT_8080_TCP" in out
+
+
 def test_problems_are_exit_code_2(tmp_path: Path) -> None:
     """`check` fails as the start would, with the same lines."""
     code, out, err = command("check", "--json", env={**VARIABLES, "AMBASSADOR_LOG_LEVEL": "loud"})

@@ -111,6 +111,16 @@ def test_all_problems_come_together(run: Run) -> None:
     assert sorted(line.removeprefix("ambassador: ").partition("=")[0] for line in lines) == sorted(variables)
 
 
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_the_tunnel_s_files_are_among_all_problems(run: Run, tmp_path: Path, command: str) -> None:
+    """What is wrong with the files of a tunnel is told in the same run as what is wrong elsewhere."""
+    files = {f"AMBASSADOR_TUNNEL_{name}_FILE": str(tmp_path / name) for name in ("CERT", "PRIVATE_KEY", "CA")}
+    code, lines = run(command, **LINK, **files, AMBASSADOR_TUNNEL="source", AMBASSADOR_LOG_LEVEL="loud")
+    assert code == 2
+    told = [line.removeprefix("ambassador: ").partition("=")[0] for line in lines]
+    assert told == ["AMBASSADOR_LOG_LEVEL", *files]
+
+
 def test_every_problem_of_arguments_is_told(run: Run) -> None:
     """A ROUTE argument that cannot be used is named as an argument."""
     code, lines = run("run", "nonsense", "10.0.0.7:80", "x:0")
@@ -244,6 +254,58 @@ def test_an_address_of_another_machine_is_exit_code_1(ambassador: Launch) -> Non
     (line,) = running.lines
     assert line.startswith(f"ambassador: cannot listen on 192.0.2.1:{running.port} (UP_PORT_{running.port}_TCP): ")
     assert line.endswith(": Cannot assign requested address")
+
+
+def code_and_errors(redirection: str, *arguments: str, **variables: str) -> tuple[int, str]:
+    """Run a command with a stream redirected as a shell does it; >&0 is a pipe that nobody reads."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {redirection}', "sh", sys.executable, "-m", "ambassador", *arguments],
+        check=False, env=environment(variables), cwd=ROOT, stdin=writer, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    os.close(writer)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("stream", ["2>/dev/full", "2>&0", "2>&-"])
+@pytest.mark.parametrize("arguments", [("run",), ("check",), ("--frob",)])
+def test_a_problem_that_nobody_hears_is_still_exit_code_2(arguments: tuple[str, ...], stream: str) -> None:
+    """With standard error full, broken or closed, what is wrongly configured or called ends with 2."""
+    assert code_and_errors(stream, *arguments)[0] == 2
+
+
+@pytest.mark.parametrize("arguments", [("check",), ("check", "--json"), ("keygen",)])
+def test_an_answer_that_cannot_be_written_is_exit_code_1(arguments: tuple[str, ...]) -> None:
+    """On a full disk the one line of standard error says so; where nobody reads there is none."""
+    full = "ambassador: cannot write the answer: No space left on device\n"
+    assert code_and_errors(">/dev/full", *arguments, **LINK) == (1, full)
+    assert code_and_errors(">&0", *arguments, **LINK) == (1, "")
+
+
+@pytest.mark.parametrize("stream", [">/dev/full", ">&0", ">&-", "<&- >&- 2>&-"])
+def test_a_health_check_that_nobody_reads_has_its_exit_code(stream: str) -> None:
+    """The code alone is what Docker goes by, wherever the line goes."""
+    assert code_and_errors(stream, "healthcheck", AMBASSADOR_ADMIN="off") == (0, "")
+    assert code_and_errors(stream, "healthcheck", AMBASSADOR_ADMIN=f"{LOCAL}:{free_port()}") == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [(("chek",), "check"), (("chek", "--json"), "check"), (("help",), "--help"), (("version",), "--version")],
+)
+def test_a_misspelt_command_is_no_route(run: Run, arguments: tuple[str, ...], meant: str) -> None:
+    """A word that is nearly a command is told with the command that was meant."""
+    code, lines = run(*arguments, **LINK)
+    assert code == 2
+    assert lines[-1] == f"Error: No such command '{arguments[0]}'. Did you mean '{meant}'?"
+
+
+def test_a_host_that_sounds_like_a_command_is_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`HOST PORT`, a route and what comes after `--` are never taken for a slip in a command."""
+    monkeypatch.setattr(app, "run", lambda configuration: configuration.routes[0].endpoints[0].address.port)
+    for arguments in (("chek", "80"), ("chek:80",), ("--", "chek:80")):
+        assert run(*arguments)[0] == 80
 
 
 WAITING = """

@@ -17,7 +17,11 @@ from ambassador.config.settings import Settings
 from ambassador.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ambassador.errors import Problem
+
+    Examine = Callable[[Settings], Sequence[Problem]]
 
 __all__ = ["Configuration", "Decision", "Route", "Settings", "read"]
 
@@ -47,10 +51,12 @@ def read(
     arguments: Sequence[str] = (),
     hosts: str = "",
     python: tuple[int, int] = sys.version_info[:2],
+    examine: Examine | None = None,
 ) -> Configuration:
     """Read the configuration from an environment, from the command's ROUTEs, and from files that variables name.
 
-    *hosts* is the text of /etc/hosts, for advice only.
+    *hosts* is the text of /etc/hosts, for advice only. *examine* looks at what no text tells, such as the files of a
+    tunnel whose settings are well, so that its problems are told with the others.
 
     Raises:
         ConfigurationError: something is wrong; it carries everything that is.
@@ -67,7 +73,7 @@ def read(
         if not merged.routes and not (found.problems or wrong_routes or merged.problems):
             problems.append(no_route(environ, hosts, found.ignored))
     if not any(name.startswith("tunnel") for name in reading.failed):
-        problems += tunnel_problems(settings, python=python)
+        problems += tunnel_problems(settings, python=python) or (examine(settings) if examine is not None else ())
     if problems:
         raise ConfigurationError(tuple(problems))
     said = warnings(settings, given=reading.given, aliases=[link.alias for link in found.links])
