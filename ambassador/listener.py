@@ -17,7 +17,7 @@ import structlog
 from ambassador.address import unmapped
 from ambassador.connection import Connection
 from ambassador.errors import StartError
-from ambassador.relay.kernel import set_keepalive
+from ambassador.relay.kernel import bound_backoff, set_keepalive
 from ambassador.relay.leg import reset_on_close
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ def _bound(family: int, host: str, port: int, keepalive: float) -> socket.socket
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # An urgent byte (RFC 6093) stays in its place; by the time of its event a read may have passed over it.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+        bound_backoff(sock)
         if keepalive:
             set_keepalive(sock, keepalive)
         sock.bind((host, port))
@@ -99,8 +100,8 @@ class ListenerOwner(Protocol):
     def next_id(self) -> int:
         """Return the number of a new connection."""
 
-    def is_own_dial(self, peer: tuple[str, int]) -> bool:
-        """Tell whether *peer* is a dial of this very process, which is ended then."""
+    def dialler(self, peer: tuple[str, int]) -> Connection | None:
+        """Return the connection of this very process whose dial *peer* may be."""
 
     def listener_failed(self, listener: Listener, error: OSError) -> None:
         """Take note that *listener* cannot go on."""
@@ -177,11 +178,13 @@ class Listener:
         if self._paused_for is not None:
             self._say_resumed()
         peer = (unmapped(peer[0]), peer[1])
-        if self._process.is_own_dial(peer):
+        dialler = self._process.dialler(peer)
+        if dialler is not None and dialler.goes_round():
             reset_on_close(sock)
             sock.close()
             return
         connection = Connection(self.service, sock, peer, number=self._process.next_id())
+        connection.dialler = dialler
         self._connections.add(connection)
         connection.start()
 

@@ -7,8 +7,9 @@ import contextlib
 import itertools
 import signal
 import time
+import traceback
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -35,12 +36,15 @@ if TYPE_CHECKING:
 
     from ambassador.config.configuration import Configuration
     from ambassador.config.settings import Settings
+    from ambassador.connection import Connection
     from ambassador.log import Output
     from ambassador.tunnel import Credentials
 
 log = structlog.get_logger()
 
 _SWEEP_SECONDS = 1.0
+# A dial that comes back is accepted in its turn or in the next, behind no more clients than turns accept.
+_LATEST = 128
 # To connect to the unspecified address is to connect to this machine (ip(7)).
 _UNSPECIFIED = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 # The contract with users is ten seconds from a changed file to its use.
@@ -99,6 +103,7 @@ class Process:
         self._ids = itertools.count(1)
         self._stopped = asyncio.Event()
         self._make_services()
+        loop.set_exception_handler(_say_fault)
 
     def _make_services(self) -> None:
         deadlines, resolver = Deadlines(self.loop), Resolver(self.loop)
@@ -272,23 +277,21 @@ class Process:
         wide = ("", "::") if ":" in host else ("", "::", "0.0.0.0")
         return any((every, port) in self._own_listens for every in wide) and self.local.has(host)
 
-    def is_own_dial(self, peer: tuple[str, int]) -> bool:
-        """Tell whether *peer*, just accepted, is a dial of this process, brought back by address translation.
+    def dialler(self, peer: tuple[str, int]) -> Connection | None:
+        """Return the connection whose dial *peer*, just accepted, may be, brought back by address translation.
 
-        That dial is ended. Clients on the loopback interface are not looked at: dials to it are refused beforehand.
+        Clients on the loopback interface are not looked at: dials to it are refused beforehand.
         """
         if peer[0] == "::1" or peer[0].startswith("127.") or not self.local.has(peer[0]):
-            return False
+            return None
         # Only a dial that has just begun, or just got through, is accepted now: of thousands a few are to be asked.
         begun = time.monotonic() - self.settings.connect_timeout - _SWEEP_SECONDS
-        for connection in reversed(self.connections.live.values()):
+        for connection in itertools.islice(reversed(self.connections.live.values()), _LATEST):
             if connection.started < begun:
                 break
             if connection.dials_from(peer):
-                upstream = connection.service.upstream
-                connection.refuse(upstream.own_dial(connection.upstream or upstream.route.source))
-                return True
-        return False
+                return connection
+        return None
 
     def close(self) -> None:
         """Close everything that `bind` and `serve` opened."""
@@ -306,6 +309,14 @@ class Process:
     def _sweep(self) -> None:
         self.loop.call_later(_SWEEP_SECONDS, self._sweep)
         self.connections.sweep(time.monotonic())
+
+
+def _say_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what nobody else has caught, as one event like any other."""
+    error = context.get("exception")
+    log.error("ambassador.fault", message=context["message"], error=f"{type(error).__name__}: {error}")
+    if error is not None:
+        log.debug("ambassador.fault", traceback="".join(traceback.format_exception(error)))
 
 
 def tunnel_credentials(settings: Settings) -> Credentials | None:

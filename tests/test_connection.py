@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -308,3 +310,76 @@ def test_a_required_header_that_does_not_come_ends_bad_proxy_header(
     (line,) = running.closed()
     assert line["end"] == "bad_proxy_header"
     assert not server.accepted
+
+
+@pytest.mark.parametrize("header", ["off", "v1", "v2"])
+def test_an_upstream_that_resets_at_once_is_never_an_orderly_end(ambassador: Launch, header: str) -> None:
+    """Whatever is sent to an upstream first, its reset right after accepting reaches each of many clients as one."""
+    with socket.create_server((LOCAL, 0), backlog=1024) as server:
+
+        def reset_all() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    reset(server.accept()[0])
+
+        thread = threading.Thread(target=reset_all, daemon=True)
+        thread.start()
+        running = ambassador(server.getsockname()[1], settings={"PROXY_PROTOCOL": header})
+        for _ in range(200):
+            with running.connect() as client:
+                assert final_error(client) is ConnectionResetError
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    assert {line["end"] for line in running.closed(200)} == {"upstream_reset"}
+
+
+# The first socket of a client cannot be registered: what a user's limit of epoll watches does (epoll(7)).
+UNREGISTERED = """
+import errno
+from ambassador.connection import Connection
+from ambassador.poller import Poller
+register, failed = Poller.register, []
+def fail_once(self, sock, handler):
+    if getattr(handler, "__func__", None) is Connection._while_dialling and not failed:
+        failed.append(sock)
+        raise OSError(errno.ENOSPC, "No space left on device")
+    register(self, sock, handler)
+Poller.register = fail_once
+"""
+# A fault that nobody expects, outside any connection.
+UNEXPECTED = """
+import ambassador.server as server
+sweeps = []
+def sweep(self, now):
+    sweeps.append(now)
+    if len(sweeps) == 2:
+        raise ValueError("unexpected")
+server.Connections.sweep = sweep
+"""
+
+
+def test_a_client_whose_start_fails_ends_failed(ambassador: Launch, serve: Serve) -> None:
+    """A fault before the dial resets that client, is told with its traceback at debug, and leaves the others alone."""
+    server = serve(echo)
+    running = ambassador(server.port, settings={"LOG_LEVEL": "debug"}, prelude=UNREGISTERED)
+    with running.connect() as client:
+        assert final_error(client) is ConnectionResetError
+    with running.connect() as client:
+        client.sendall(b"x")
+        assert client.recv(1) == b"x"
+    first, second = running.closed(2)
+    assert (first["end"], first["error"]) == ("failed", "OSError: [Errno 28] No space left on device")
+    assert second["end"] == "closed"
+    assert "ENOSPC" in running.wait_for("connection.failed", id=first["id"])[0]["traceback"]
+    assert running.stop() == 0
+    assert running.lines == []
+
+
+def test_a_fault_that_nobody_expects_is_an_event(ambassador: Launch, serve: Serve) -> None:
+    """What nobody catches is one event, its traceback another at debug, and no line of another form."""
+    running = ambassador(serve(echo).port, settings={"LOG_LEVEL": "debug"}, prelude=UNEXPECTED)
+    error, debug = running.wait_for("ambassador.fault", 2)[:2]
+    assert error["error"] == "ValueError: unexpected"
+    assert "in sweep" in debug["traceback"]
+    running.stop()
+    assert running.lines == []

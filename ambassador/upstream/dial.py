@@ -49,6 +49,9 @@ class DialOwner(Protocol):
     def dial_failed(self, end: str, error: str) -> None:
         """Take note that there is no connection, with the `end` of the access log and a reason."""
 
+    def dial_broke(self, error: Exception) -> None:
+        """Take note that there is no connection because of an error of our own."""
+
 
 class Dial:
     """Dial an upstream for one client. Owned by the upstream until it answers or is cancelled."""
@@ -154,8 +157,10 @@ class Dial:
             self._go_on()
         except Exception as error:  # noqa: BLE001 - a dial ends here, the process does not
             self._drop_socket()
-            self.end, self.error = "failed", f"{type(error).__name__}: {error}"
-            self._fail()
+            owner, self.owner = self.owner, None
+            self.upstream.dial_over(self)
+            if owner is not None:
+                owner.dial_broke(error)
 
     def _go_on(self) -> None:
         while self.owner is not None:

@@ -45,6 +45,10 @@ class Caller:
         self.answers += 1
         self.end, self.error = end, error
 
+    def dial_broke(self, error: Exception) -> None:
+        """Keep a fault."""
+        self.dial_failed("failed", f"{type(error).__name__}: {error}")
+
     async def answered(self) -> str:
         """Wait for the answer; return the address that was reached, or the end that the dial came to."""
         await soon(lambda: self.answers, "an answer to a dial")
