@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import contextlib
 import fcntl
 import socket
 import struct
@@ -16,13 +17,18 @@ _TIMES = struct.Struct("=II")
 # Keepalive (tcp(7)): after the idle time of the settings a probe every ten seconds, five times.
 _PROBE_INTERVAL = 10
 _PROBES = 5
+# linux/tcp.h, since Linux 6.15: how far retransmissions and probes of a zero window move apart, in milliseconds. Two
+# minutes otherwise, in which a stalled reader that died would not be missed.
+_TCP_RTO_MAX_MS = 44
+_LONGEST_BACKOFF = 10_000
 
 
 class Silence(NamedTuple):
     """How a connection stands with its peer.
 
     Attributes:
-        unanswered: retransmissions or probes (keepalive, zero window) are outstanding.
+        unanswered: retransmissions, or more than one probe (keepalive, zero window), are outstanding. One alone may be
+            lost: towards a reader that stalls the next comes up to two minutes later, and is answered.
         heard: seconds since anything was heard of the peer, be it data or an acknowledgement.
     """
 
@@ -42,7 +48,13 @@ def silence(sock: socket.socket) -> Silence:
     """Ask TCP_INFO how long the peer has been silent, and whether it owes an answer."""
     info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
     data, acknowledgement = _TIMES.unpack_from(info, _LAST_DATA_RECEIVED)
-    return Silence(unanswered=bool(info[2] or info[3]), heard=min(data, acknowledgement) / 1000)
+    return Silence(unanswered=bool(info[2]) or info[3] > 1, heard=min(data, acknowledgement) / 1000)
+
+
+def bound_backoff(sock: socket.socket) -> None:
+    """Have the kernel ask a silent peer at least every ten seconds, where it can."""
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.IPPROTO_TCP, _TCP_RTO_MAX_MS, _LONGEST_BACKOFF)
 
 
 def set_keepalive(sock: socket.socket, idle: float) -> None:

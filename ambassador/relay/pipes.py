@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 
 # What a direction may move at once. Against 256 KiB it saves a tenth of the CPU of a bulk stream, and more of its time.
 PIPE_BYTES = 1024 * 1024
 # pipe(7): past its share of pages (pipe-user-pages-soft) an unprivileged user gets pipes of a page or two, which are
 # slower than copying.
 _USEFUL_BYTES = 64 * 1024
+# Descriptors, and the share of pages of others who run as the same user, come and go: ask again after so many seconds.
+_ASK_PAUSE = 1.0
 
 
 class Pipe:
@@ -34,6 +37,7 @@ class Pipes:
     def __init__(self, limit: int) -> None:
         self._limit = limit if hasattr(os, "splice") else 0
         self._idle: list[Pipe] = []
+        self._ask_again = 0.0
         self.lent = 0
 
     def take(self) -> Pipe | None:
@@ -41,12 +45,12 @@ class Pipes:
         if self._idle:
             self.lent += 1
             return self._idle.pop()
-        if self.lent >= self._limit:
+        if self.lent >= self._limit or time.monotonic() < self._ask_again:
             return None
         pipe = _useful_pipe()
         if pipe is None:
             # It would be asked again at every full read; those that exist are still lent on.
-            self._limit = self.lent
+            self._ask_again = time.monotonic() + _ASK_PAUSE
         else:
             self.lent += 1
         return pipe

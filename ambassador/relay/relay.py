@@ -117,7 +117,7 @@ class Relay:
         elif self._lost is leg:
             leg.out.resume()
         else:
-            self._close()
+            self._close(reset=(self.client, self.upstream))
             self._report()
         if not self.over:
             self._part(_FIRST_LOOK)
@@ -126,6 +126,9 @@ class Relay:
         """Take note that all was moved one way, up to the source's end of stream or error."""
         direction.give_up()
         if direction.source.error:
+            if direction.source.error == errno.EPIPE:
+                # The reset came after an end of stream (the kernel says ECONNRESET otherwise), which still goes first.
+                self._shut(direction.sink)
             return  # `_part` ends this relay
         if not direction.sink.out.over:
             self._shut(direction.sink)

@@ -6,7 +6,7 @@ the other side learns of that by a reset.
 
 from __future__ import annotations
 
-from errno import ECONNRESET, EPROTO
+from errno import ECONNRESET, EPIPE, EPROTO
 from typing import TYPE_CHECKING, Protocol
 
 from ambassador.relay.direction import TURN_BYTES, VIEW, Direction
@@ -52,14 +52,16 @@ class Sealing(Direction):
         if self.over or (self.blocked and not self._send_held()):
             return
         turn_ends = self.moved + TURN_BYTES
-        while not self._ending and self.source.readable:
+        # A codec that is broken cannot encrypt either; the other direction ends the relay once its sink has room.
+        while not self._ending and self.source.readable and not self._codec.broken:
             count = self._read()
             if count < 0:
                 return
             if count == 0:
                 self._ending = True
-                # A reset reads like an end of stream once its error was asked for; nothing must say that it was one.
-                sealed = b"" if self.source.error else self._codec.end()
+                # A reset reads like an end of stream once its error was asked for; nothing must say that it was one,
+                # unless an end of stream came before it (EPIPE).
+                sealed = b"" if self.source.error not in {0, EPIPE} else self._codec.end()
             else:
                 sealed = self._codec.encrypt(VIEW[:count])
             self._sealed = count

@@ -33,17 +33,6 @@ async def keep_sending(end: End) -> None:
         await asyncio.sleep(0.001)
 
 
-async def fill_up(end: End) -> int:
-    """Send until nothing moves any more; return how much that was."""
-    sent = calm = 0
-    while calm < 20:
-        filled = end.fill()
-        sent += filled
-        calm = 0 if filled else calm + 1
-        await asyncio.sleep(0.005)
-    return sent
-
-
 @WAYS
 async def test_a_half_close_leaves_the_other_way_alive(writer: str) -> None:
     """After one end's end of stream the other end still sends, a lot and in its own time, and all of it arrives."""
@@ -159,7 +148,7 @@ async def test_a_reset_of_a_paused_writer_comes_after_its_bytes(writer: str, pip
         link = on.link()
         source, sink = link.ends(writer)
         direction = link.relay.up if writer == "client" else link.relay.down
-        sent = await fill_up(source)
+        sent = await source.fill_up()
         assert direction.blocked
         taken = sent - kernel.unsent(source.socket)
         source.reset()
@@ -221,7 +210,7 @@ async def test_a_cut_of_a_stalled_relay_resets_both_ends(writer: str, pipes: int
     async with stage(pipes=pipes) as on:
         link = on.link()
         source, sink = link.ends(writer)
-        await fill_up(source)
+        await source.fill_up()
         link.relay.cut()
         await sink.to_reset()
         await source.to_reset()
@@ -268,3 +257,28 @@ async def test_a_shutdown_of_reading_is_no_end_of_stream() -> None:
         link.client.socket.shutdown(socket.SHUT_RD)
         await link.client.send(b"still here", eof=True)
         assert await link.upstream.to_end() == b"still here"
+
+
+@WAYS
+async def test_an_end_of_stream_before_a_reset_stays_one(writer: str) -> None:
+    """Who ends its stream, then closes with bytes unread, ends in order on the other side, then is reset."""
+    async with stage() as on:
+        link = on.link()
+        source, sink = link.ends(writer)
+        await sink.send(b"never read")
+        await soon(lambda: not is_open(source))
+        await source.send(b"question", eof=True)
+        source.close()
+        assert await sink.to_end() == b"question"
+        assert await link.ended() == f"{writer}_reset"
+
+
+async def test_both_sides_lost_are_both_reset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A side that was given up for dead, and comes back after the other's reset, finds a reset and no orderly end."""
+    monkeypatch.setattr(relay_module.kernel, "unsent", lambda _socket: 1)
+    async with stage() as on:
+        link = on.link()
+        link.relay.lose(link.relay.client, errno.ETIMEDOUT)
+        link.upstream.reset()
+        assert await link.ended() == "peer_dead"
+        assert await link.client.to_reset() == b""

@@ -54,10 +54,10 @@ class Told:
 
 
 @pytest.mark.parametrize(
-    ("retransmits", "probes", "unanswered"), [(0, 0, False), (1, 0, True), (0, 1, True), (4, 2, True)]
+    ("retransmits", "probes", "unanswered"), [(0, 0, False), (1, 0, True), (0, 1, False), (0, 2, True), (4, 2, True)]
 )
 def test_retransmissions_and_probes_ask_for_an_answer(retransmits: int, probes: int, *, unanswered: bool) -> None:
-    """Either a retransmission or a probe that is outstanding means that the peer owes an answer."""
+    """A retransmission or two probes that are outstanding mean that the peer owes an answer; one may be lost."""
     told = Told(retransmits=retransmits, probes=probes, data=90_000, acknowledgement=70_000)
     assert kernel.silence(told) == (unanswered, 70.0)  # type: ignore[arg-type]  # a fake has only what is asked
 
@@ -77,3 +77,14 @@ def test_keepalive_is_as_documented() -> None:
         assert [sock.getsockopt(socket.IPPROTO_TCP, option) for option in options] == [60, 10, 5]
         kernel.set_keepalive(sock, 1.0)
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 1
+
+
+def test_backoff_is_bounded_where_the_kernel_can() -> None:
+    """Retransmissions and probes come at least every ten seconds, and a kernel that cannot do that is no error."""
+    with socket.socket() as sock:
+        kernel.bound_backoff(sock)
+        try:
+            longest = sock.getsockopt(socket.IPPROTO_TCP, kernel._TCP_RTO_MAX_MS)
+        except OSError:
+            return
+        assert longest == 10_000

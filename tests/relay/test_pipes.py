@@ -108,3 +108,17 @@ def test_a_pool_that_refuses_lends_nothing_more() -> None:
     assert pool.take() is None
     pool.give_back(second)
     assert pool.take() is None
+
+
+def test_a_shortage_of_pipes_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe that could not be made once is asked for again a while later."""
+    monkeypatch.setattr(pipes_module, "_useful_pipe", lambda: None)
+    pool = Pipes(4)
+    assert pool.take() is None
+    monkeypatch.undo()
+    assert pool.take() is None
+    monkeypatch.setattr(pool, "_ask_again", 0.0)
+    pipe = pool.take()
+    assert pipe is not None
+    pool.give_back(pipe)
+    pool.close()

@@ -16,6 +16,8 @@ from tests.support.net import pair, reset
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from ambassador.relay.sealed import Codec
+
 
 class End:
     """What an application sees of one end."""
@@ -43,6 +45,16 @@ class End:
             while True:
                 total += self.socket.send(bytes(1 << 16))
         return total
+
+    async def fill_up(self) -> int:
+        """Send until nothing moves any more; return how much that was."""
+        sent = calm = 0
+        while calm < 20:
+            filled = self.fill()
+            sent += filled
+            calm = 0 if filled else calm + 1
+            await asyncio.sleep(0.005)
+        return sent
 
     async def receive(self, most: int = 1 << 18) -> bytes:
         """Return what has come, nothing at end of stream; a reset raises."""
@@ -96,7 +108,7 @@ class End:
 class Link:
     """A relay between two ends, and what it reported."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, codec: Codec | None) -> None:
         outer_client, inner_client = pair()
         inner_upstream, outer_upstream = pair()
         self.client, self.upstream = End(outer_client), End(outer_upstream)
@@ -107,7 +119,7 @@ class Link:
         for name, sock in (("client", inner_client), ("upstream", inner_upstream)):
             sock.setblocking(False)  # noqa: FBT003 - the name of it
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
-            leg = Leg(name, sock)
+            leg = Leg(name, sock, codec if name == "client" else None)
             stage.poller.register(sock, leg.note)
             legs.append(leg)
         self.relay = Relay(*legs, poller=stage.poller, pipes=stage.pipes, owner=self)
@@ -148,9 +160,9 @@ class Stage:
         self.pipes = Pipes(pipes)
         self.links: list[Link] = []
 
-    def link(self, *, start: bool = True) -> Link:
-        """Return a new relay, at work already unless *start* is false."""
-        link = Link(self)
+    def link(self, *, start: bool = True, codec: Codec | None = None) -> Link:
+        """Return a new relay, at work already unless *start* is false; with a codec its client comes by a tunnel."""
+        link = Link(self, codec)
         self.links.append(link)
         if start:
             link.relay.start()

@@ -1,0 +1,39 @@
+"""A relay whose client comes by a tunnel, where the tunnel breaks."""
+
+from __future__ import annotations
+
+import pytest
+
+from ambassador.tunnel.contexts import key_tunnel
+from ambassador.tunnel.credentials import SHARED_KEYS
+from ambassador.tunnel.keys import generate, parse
+from tests.support.deadline import soon
+from tests.support.stage import End, stage
+
+# One read takes it and the record that is broken, and no sink that is full takes all of it.
+PIECE = bytes(60_000)
+
+
+@pytest.mark.skipif(not SHARED_KEYS, reason="shared keys need Python 3.13")
+async def test_what_came_before_a_broken_record_still_arrives_while_the_other_side_speaks() -> None:
+    """A tunnel that breaks while its reader stalls and speaks loses nothing that came before, and ends by a reset."""
+    keys = parse(generate())
+    far, near = key_tunnel(keys, server_side=False).codec(), key_tunnel(keys, server_side=True).codec()
+    far.handshake()
+    near.handshake(far.outgoing())
+    far.handshake(near.outgoing())
+    near.handshake(far.outgoing())
+    async with stage() as on:
+        link = on.link(start=False, codec=near)
+        sink = End(link.relay.upstream.socket)
+        before = bytes(await sink.fill_up())
+        sound, broken = far.encrypt(PIECE), bytearray(far.encrypt(b"x"))
+        broken[-1] ^= 1
+        await link.client.send(sound + broken)
+        await soon(lambda: link.relay.client.readable)
+        link.relay.start()
+        assert link.relay.up.blocked
+        await link.upstream.send(b"the other side speaks")
+        await soon(lambda: link.relay.upstream.readable)
+        assert await link.upstream.to_reset() == before + PIECE
+        assert await link.ended() == "client_reset"
