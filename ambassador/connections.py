@@ -47,7 +47,8 @@ class Connections:
         del self.live[connection.id]
         if self.on_room:
             waiting, self.on_room = self.on_room, []
-            for call in waiting:
+            # Another one first than last time: who is told first takes the place, and is the first to wait again.
+            for call in waiting[1:] + waiting[:1]:
                 call()
         if not self.live and self.on_empty is not None:
             self.on_empty()

@@ -45,7 +45,8 @@ class Timeouts:
             return None
         # What the kernel still delivers is movement, too: a slow reader is not idle.
         queued = kernel.unsent(relay.client.socket), kernel.unsent(relay.upstream.socket)
-        progress = (relay.up.moved, relay.down.moved, *queued)
+        # An end of stream is movement as well: the time of a half-close begins with it.
+        progress = (relay.up.moved, relay.down.moved, relay.up.over, relay.down.over, *queued)
         if progress != connection.progress:
             connection.progress = progress
             connection.quiet_since = now

@@ -180,3 +180,21 @@ def test_a_cut_reaches_every_connection() -> None:
         connections.add(connection)
     assert connections.cut_all("drained") == 5
     assert all(connection.cuts == ["drained"] for connection in all_of_them)
+
+
+def test_those_who_wait_for_room_take_turns() -> None:
+    """Of two who wait for room at once, and wait again when they have it, neither is always the first."""
+    connections = Connections(limit=1)
+    first: list[str] = []
+
+    def wait(name: str) -> None:
+        if not connections.full():
+            first.append(name)
+            connections.add(Connection(len(first)))  # type: ignore[arg-type]  # a fake has only what is asked
+        connections.on_room.append(lambda: wait(name))
+
+    wait("a")
+    wait("b")
+    for _ in range(5):
+        connections.remove(connections.live[len(first)])
+    assert first == ["a", "b", "a", "b", "a", "b"]

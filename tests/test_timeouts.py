@@ -138,3 +138,14 @@ def test_a_timeout_is_looked_for_often_enough() -> None:
     assert Timeouts(idle=0, half_close=0.1, lifetime=60).pause == pytest.approx(0.05)
     assert Timeouts(idle=4, half_close=0, lifetime=60).pause == pytest.approx(0.5)
     assert Timeouts(idle=3600, half_close=0, lifetime=0).pause == pytest.approx(1.0)
+
+
+def test_the_time_of_a_half_close_begins_with_it() -> None:
+    """A connection that was quiet for long when one side ended its stream has all of HALF_CLOSE_TIMEOUT from there."""
+    timeouts = Timeouts(idle=0, half_close=5, lifetime=0)
+    connection = Connection()
+    assert connection.relay is not None
+    assert look(timeouts, connection, start=0, end=100) == []
+    connection.relay.up.over = True
+    assert look(timeouts, connection, start=101, end=105) == []
+    assert look(timeouts, connection, start=106, end=107) == ["half_close_timeout"]
