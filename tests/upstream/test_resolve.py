@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from ambassador.upstream import resolve as resolve_module
 from ambassador.upstream.resolve import Resolver
 from tests.support.deadline import soon
 
@@ -114,3 +115,30 @@ async def test_a_thread_that_cannot_be_started_fails_one_lookup_only(monkeypatch
         patch.setattr(threading.Thread, "start", refuse)
         assert await look_up(resolver, "x") == ((), "can't start new thread")
     assert await look_up(resolver, "x") == (("10.0.0.1",), None)
+
+
+async def test_a_lost_packet_delays_only_those_who_were_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks while a lookup hangs asks anew, a few times at most; the first answer serves all, late ones nobody."""
+    monkeypatch.setattr(resolve_module, "_ASK_AGAIN", 0.0)
+    hung = threading.Event()
+    asked: list[int] = []
+
+    def service(*_: object, **__: object) -> list[tuple[object, ...]]:
+        asked.append(len(asked))
+        if len(asked) < 3:
+            hung.wait(60)
+            return [entry("10.0.0.9")]
+        return [entry("10.0.0.1")]
+
+    monkeypatch.setattr(socket, "getaddrinfo", service)
+    resolver = Resolver(asyncio.get_running_loop())
+    answers: Answers = []
+    for count in (1, 2, 3):
+        resolver.lookup("x", lambda found, reason: answers.append((found, reason)))
+        await soon(lambda count=count: len(asked) >= count)
+    await soon(lambda: len(answers) == 3)
+    assert answers == [(("10.0.0.1",), None)] * 3
+    hung.set()
+    assert await look_up(resolver, "x") == (("10.0.0.1",), None)
+    await soon(lambda: not [thread for thread in threading.enumerate() if thread.name == "lookup x"])
+    assert len(answers) == 3

@@ -123,3 +123,20 @@ async def test_a_dial_that_is_over_leaves_nothing_behind(serve: Serve) -> None:
         on.callers.remove(cancelled)
         assert (good.dials(), bad.dials()) == (0, 0)
         assert not on.deadlines._when
+
+
+async def test_dials_that_hang_do_not_keep_others_from_a_live_endpoint(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A burst of clients ten times as large as the dials at once gets past a black hole to the endpoint that lives."""
+    monkeypatch.setattr(upstream_module, "MAX_DIALS", 2)
+    monkeypatch.setattr(upstream_module, "_HANGS_AFTER", 0.05)
+    server = serve(hold)
+    with black_hole() as port:
+        async with dialling() as on:
+            upstream = on.upstream(port, server.port, timeout=2.0)
+            callers = [on.call(upstream) for _ in range(20)]
+            assert sum(caller.dial is not None and caller.dial.connecting is not None for caller in callers) == 2
+            for caller in callers:
+                assert await caller.answered() == f"{LOCAL}:{server.port}"
+            assert upstream.dials() == 0
