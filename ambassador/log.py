@@ -32,6 +32,8 @@ _GATHER = 0.01
 _RETRY = 0.1
 # pipe(7): a write of up to PIPE_BUF bytes to a pipe that poll() calls writable does not block.
 _ATOMIC = 4096
+# What a write returns when nobody will ever read it: standard error is closed, its reader gone, its disk full.
+_LOST = -1
 
 
 class Output:
@@ -46,6 +48,9 @@ class Output:
         self._at_once = BUFFER_BYTES
         self.dropped = 0
         self._unreported = 0
+        self._reported = 0
+        self._report_line = b""
+        self._torn = False
         self.report: Callable[[int], bytes] = _plain_report
 
     def attach(self, loop: asyncio.AbstractEventLoop | None) -> None:
@@ -66,9 +71,11 @@ class Output:
     def line(self, text: str) -> None:
         """Write a line, or drop it and count it."""
         data = text.encode("utf-8", "backslashreplace") + b"\n"
+        if self._torn and not self._lines:
+            data = b"\n" + data
+            self._torn = False
         if self._size + len(data) > BUFFER_BYTES:
-            self.dropped += 1
-            self._unreported += 1
+            self._drop(1)
             return
         self._lines.append(data)
         self._size += len(data)
@@ -84,16 +91,43 @@ class Output:
         while self._lines:
             chunk, rest = self._gather()
             sent = self._write(chunk)
+            if sent == _LOST:
+                self._lose(chunk, rest)
+                continue
             self._lines = [chunk[sent:], *rest] if sent < len(chunk) else rest
             self._size -= sent
             if sent < len(chunk):
+                self._torn = self._torn if not sent else chunk[sent - 1 : sent] != b"\n"
                 self._retry_later()
                 return
+            self._torn = False
             if self._unreported and not self._lines:
-                report = self.report(self._unreported)
-                self._unreported = 0
-                self._lines.append(report)
-                self._size = len(report)
+                self._report()
+
+    def _lose(self, chunk: bytes, rest: list[bytes]) -> None:
+        """Drop lines that can never be written, and leave no half of one for the next to be glued to."""
+        self._lines = rest
+        self._size -= len(chunk)
+        if chunk == self._report_line:
+            self._unreported += self._reported
+        else:
+            self._drop(chunk.count(b"\n") - chunk.startswith(b"\n"))
+        self._torn = self._torn or chunk.startswith(b"\n")
+        if self._torn and rest:
+            rest[0] = b"\n" + rest[0]
+            self._size += 1
+            self._torn = False
+
+    def _drop(self, count: int) -> None:
+        self.dropped += count
+        self._unreported += count
+
+    def _report(self) -> None:
+        """Say how many lines were dropped, since lines can be written again."""
+        self._report_line = self.report(self._unreported)
+        self._reported, self._unreported = self._unreported, 0
+        self._lines.append(self._report_line)
+        self._size = len(self._report_line)
 
     def _gather(self) -> tuple[bytes, list[bytes]]:
         """Return what to write at once, which is whole lines if at all possible, and the lines that come after it."""
@@ -114,7 +148,7 @@ class Output:
 
 
 def _non_blocking(fd: int) -> Callable[[bytes], int]:
-    """Find a way to write to *fd* that never blocks; it returns how many bytes were taken.
+    """Find a way to write to *fd* that never blocks; it returns how many bytes were taken, or `_LOST`.
 
     O_NONBLOCK cannot simply be set: it would hold for everyone who shares the open file, such as the shell that we
     were started from. A pipe or terminal is opened anew for a description of our own (proc_pid_fd(5)), a socket is told
@@ -123,7 +157,7 @@ def _non_blocking(fd: int) -> Callable[[bytes], int]:
     try:
         mode = os.fstat(fd).st_mode
     except OSError:
-        return len  # closed: everything is taken, nowhere
+        return lambda _: _LOST
     if stat.S_ISREG(mode):
         return _quietly(lambda data: os.write(fd, data))
     if stat.S_ISSOCK(mode):
@@ -144,7 +178,7 @@ def _quietly(write: Callable[[bytes], int]) -> Callable[[bytes], int]:
         except BlockingIOError:
             return 0
         except OSError:
-            return len(data)  # nobody will ever read it: a closed pipe, a full disk
+            return _LOST
 
     return attempt
 
