@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 PAUSE = 2.0
 # Wider lines would only move the last column away from the first.
 _WIDEST = 120
+# The usual terminal: everything that matters fits into it.
+_NARROWEST = 80
 # Go home and overwrite: clearing the screen first would make it flicker (ECMA-48: CUP, EL, ED).
 _HOME, _CLEAR_LINE, _CLEAR_REST = "\x1b[H", "\x1b[K", "\x1b[J"
 _STEPS = ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s"))
@@ -36,7 +38,12 @@ def run(*, watch: bool) -> int:
     try:
         while True:
             columns, rows = shutil.get_terminal_size()
-            table = _look(admin, width=min(columns, _WIDEST), rows=rows - 1 if watch else None)
+            try:
+                table = _look(admin, width=min(columns, _WIDEST), rows=rows - 1 if watch else None)
+            except (OSError, ValueError) as error:
+                return _fail(f"no answer from {admin}: {error}")
+            except (AttributeError, LookupError, TypeError):
+                return _fail(f"what answers at {admin} is no ambassador")
             if watch and sys.stdout.isatty():
                 click.echo(_HOME + "".join(f"{line}{_CLEAR_LINE}\n" for line in table) + _CLEAR_REST, nl=False)
             else:
@@ -44,8 +51,6 @@ def run(*, watch: bool) -> int:
             if not watch:
                 return 0
             time.sleep(PAUSE)
-    except (OSError, ValueError) as error:
-        return _fail(f"no answer from {admin}: {error}")
     except KeyboardInterrupt:
         return 0
 
@@ -55,13 +60,12 @@ def _fail(text: str) -> int:
     return 1
 
 
-def _look(admin: str, *, width: int, rows: int | None) -> Iterator[str]:
+def _look(admin: str, *, width: int, rows: int | None) -> list[str]:
     """Ask, and lay out at most *rows* lines of at most *width* columns."""
-    status = _ask(admin, "/status")
-    lines = list(lay_out(status))
+    lines = lay_out(_ask(admin, "/status"), rows=rows)
     limit = "" if rows is None else f"?limit={max(0, rows - len(lines) - 3)}"
     lines.extend(lay_out_connections(_ask(admin, f"/connections{limit}")))
-    return (_clip(line, width) for line in lines[:rows])
+    return [_clip(line, width) for line in lines[:rows]]
 
 
 def _ask(admin: str, path: str) -> Any:
@@ -71,25 +75,52 @@ def _ask(admin: str, path: str) -> Any:
     return json.loads(body)
 
 
-def lay_out(status: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the lines on the whole and on each route and its endpoints."""
+def lay_out(status: Mapping[str, Any], *, rows: int | None = None) -> list[str]:
+    """Return the lines on the whole and on each route, if need be on those routes alone that *rows* have room for."""
     rates = status["rates"]
     up, down = (f"{_size(rates[way][-1] if rates[way] else 0)}/s" for way in ("bytes_up", "bytes_down"))
     workers = f", {status['workers']} workers" if status["workers"] > 1 else ""
+    limit = "" if status["limit"] is None else f" of {status['limit']}"
+    lines = [
+        f"ambassador {status['version']}  {status['state']} for {_age(status['uptime'])}{workers}",
+        f"{status['live']} live{limit}, up {up}, down {down}",
+        "",
+        f"{'ROUTE':<24}{'LIVE':>7}{'ENDED':>10}{'IN TROUBLE':>12}{'UP':>11}{'DOWN':>11}",
+    ]
+    routes = [(route, [*_route(route)]) for route in status["routes"]]
+    if rows is None or len(lines) + sum(len(block) for _, block in routes) <= rows:
+        return [*lines, *(line for _, block in routes for line in block)]
+    routes.sort(key=lambda route: all(endpoint["up"] is not False for endpoint in route[0]["endpoints"]))
+    shown = 0
+    for _, block in routes:
+        if len(lines) + len(block) >= rows:
+            break
+        lines += block
+        shown += 1
+    return [*lines, f"... and {len(routes) - shown} more routes"]
+
+
+def _route(route: Mapping[str, Any]) -> Iterator[str]:
+    ended = sum(route["ends"].values())
+    trouble = sum(count for end, count in route["ends"].items() if end not in IN_ORDER)
     yield (
-        f"ambassador {status['version']}  {status['state']} for {_age(status['uptime'])}{workers}, "
-        f"{status['live']} live of {status['limit']}, up {up}, down {down}"
+        f"{_squeeze(route['name'], 23):<24}{route['active']:>7}{ended:>10}{trouble:>12}"
+        f"{_size(route['bytes_up']):>11}{_size(route['bytes_down']):>11}"
     )
-    yield ""
-    yield f"{'ROUTE':<24}{'LIVE':>7}{'ENDED':>10}{'IN TROUBLE':>12}{'UP':>11}{'DOWN':>11}"
-    for route in status["routes"]:
-        ended = sum(route["ends"].values())
-        trouble = sum(count for end, count in route["ends"].items() if end not in IN_ORDER)
-        yield (
-            f"{_clip(route['name'], 23):<24}{route['active']:>7}{ended:>10}{trouble:>12}"
-            f"{_size(route['bytes_up']):>11}{_size(route['bytes_down']):>11}"
-        )
-        yield from (f"  to {_endpoint(endpoint)}" for endpoint in route["endpoints"])
+    for endpoint in route["endpoints"]:
+        yield from _endpoint(endpoint)
+
+
+def _endpoint(endpoint: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the state first, which is never cut off, and the reason on a line of its own."""
+    up, age = endpoint["up"], _age(endpoint["for"])
+    state = "not dialled yet" if up is None else f"up for {age}" if up else f"DOWN for {age}"
+    if endpoint["early_resets"]:
+        state += f", {endpoint['early_resets']} early resets"
+    yield f"  {state}  {_squeeze(endpoint['name'], _NARROWEST - 4 - len(state))}"
+    if up is False:
+        host = endpoint["name"].rpartition(":")[0]
+        yield f"    {endpoint['error'].removeprefix(endpoint['name'] + ': ').removeprefix(host + ': ')}"
 
 
 def lay_out_connections(found: Mapping[str, Any]) -> Iterator[str]:
@@ -97,29 +128,31 @@ def lay_out_connections(found: Mapping[str, Any]) -> Iterator[str]:
     shown = found["connections"]
     if not found["total"]:
         return
+    # Numbers grow with the years and with each worker that died; they do it at the cost of the address.
+    digits = max([6, *(len(str(entry["id"])) for entry in shown)])
+    width = max(10, 28 - digits)
     yield ""
-    yield f"{'ID':>6} {'CLIENT':<22}{'ROUTE':<14}{'AGE':>8}{'UP':>8}{'DOWN':>8} STATE"
+    yield f"{'ID':>{digits}} {'CLIENT':<{width}}{'ROUTE':<14}{'AGE':>8}{'UP':>8}{'DOWN':>8} STATE"
     for entry in shown:
         yield (
-            f"{entry['id']:>6} {_clip(entry['client'], 21):<22}{_clip(entry['route'], 13):<14}"
+            f"{entry['id']:>{digits}} {_squeeze(entry['client'], width - 1):<{width}}{_squeeze(entry['route'], 13):<14}"
             f"{_age(entry['seconds']):>8}{_size(entry['bytes_up']):>8}{_size(entry['bytes_down']):>8} {entry['state']}"
         )
     if len(shown) < found["total"]:
         yield f"{'...':>6} and {found['total'] - len(shown)} more"
 
 
-def _endpoint(endpoint: Mapping[str, Any]) -> str:
-    resets = f", {endpoint['early_resets']} early resets" if endpoint["early_resets"] else ""
-    if endpoint["up"] is None:
-        return f"{endpoint['name']}  not dialled yet"
-    if endpoint["up"]:
-        return f"{endpoint['name']}  up for {_age(endpoint['for'])}{resets}"
-    return f"{endpoint['name']}  DOWN for {_age(endpoint['for'])}{resets}: {endpoint['error']}"
-
-
 def _clip(text: str, width: int) -> str:
     """Shorten a text that is too long, and say so by its last character."""
     return text if len(text) <= width else f"{text[: width - 1]}~"
+
+
+def _squeeze(text: str, width: int) -> str:
+    """Shorten an address or a route's name that is too long in its midst: its port is what tells it from others."""
+    if len(text) <= width:
+        return text
+    head, _, port = text.rpartition(":")
+    return f"{head[: max(0, width - len(port) - 2)]}~:{port}"
 
 
 def _size(count: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import select
 import subprocess
 import sys
@@ -12,13 +13,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ambassador.status import _age, _size
-from tests.support.deadline import eventually
+from ambassador.status import _age, _size, lay_out, lay_out_connections
+from tests.admin.reports import endpoint, report
+from tests.support.deadline import PATIENCE, eventually
 from tests.support.net import LOCAL, black_hole, exactly, free_port
 from tests.support.process import ROOT, command, environment
 from tests.support.servers import echo
 
 if TYPE_CHECKING:
+    import socket
+    from pathlib import Path
+
     from tests.admin.conftest import Watch
     from tests.conftest import Serve
 
@@ -26,20 +31,100 @@ if TYPE_CHECKING:
 def test_the_table_shows_routes_and_connections_in_eighty_columns(watch: Watch, serve: Serve) -> None:
     """`status` names each route, its endpoint and each live connection, on lines of at most 80 columns."""
     server = serve(echo)
-    admin = watch(server.port, f"tcp://a-rather-long-name-of-a-host.somewhere.example.invalid:{free_port()}")
-    with admin.ambassador.connect() as client, admin.ambassador.connect(1):
+    admin = watch(server.port)
+    with admin.ambassador.connect() as client:
         client.sendall(b"x" * 12345)
         exactly(client, 12345)
-        eventually(lambda: admin.route(1)["endpoints"][0]["up"] is False)
         code, table, errors = command("status", env={"AMBASSADOR_ADMIN": f"{LOCAL}:{admin.port}"})
 
         assert (code, errors) == (0, "")
         lines = table.splitlines()
-        assert max(map(len, lines)) == 80  # the long name fills its line
-        assert f"to {LOCAL}:{server.port}  up for" in table
-        assert "DOWN for" in table
+        assert max(map(len, lines)) <= 80
+        assert re.search(rf"^  up for [0-9.]+s  {LOCAL}:{server.port}$", table, re.MULTILINE)
         (row,) = (line for line in lines if f"{LOCAL}:{client.getsockname()[1]}" in line)
         assert row.split()[-6:] == [*row.split()[-6:-5], "12.3", "kB", "12.3", "kB", "relaying"]
+
+
+def test_what_matters_fits_into_eighty_columns() -> None:
+    """Long names, addresses and numbers hide no rate, port, state or reason."""
+    long = "a-rather-long-name-of-a-host.somewhere-in-a-cloud.example.invalid"
+    down = endpoint(name=f"{long}:6379", up=False, error=f"{long}: no name server answers", early_resets=12)
+    status = report(name="a-rather-long-alias-of-a-link:6379", endpoints=[down])
+    status.update(workers=16, uptime=1e6, live=123_456, limit=1_000_000, rates={"bytes_up": [1e9], "bytes_down": [2e9]})
+    entry = {
+        "id": 123_456_789_012, "route": "a-rather-long-alias-of-a-link:6379", "bytes_up": 10**9, "bytes_down": 10**12,
+        "client": "[2001:db8:1111:2222:3333:4444:5555:6666]:54321", "seconds": 9e6, "state": "half-closed",
+    }  # fmt: skip
+
+    whole, rates, _, _, route, state, reason = lay_out(status)
+    (*_, connection) = lay_out_connections({"total": 1, "connections": [entry]})
+
+    assert max(map(len, (whole, rates, route, state, reason, connection))) <= 80
+    assert rates.endswith("up 1 GB/s, down 2 GB/s")
+    assert route.split()[0].endswith("~:6379")
+    assert state.startswith("  DOWN for 1.0s, 12 early resets  a-rather-long")
+    assert state.endswith("~:6379")
+    assert reason == "    no name server answers"
+    assert "~:54321 " in connection
+    assert "~:6379 " in connection
+    assert connection.endswith(" half-closed")
+
+
+def test_routes_in_trouble_are_shown_first_where_not_all_fit() -> None:
+    """A table that is longer than the terminal is high says how many routes it leaves out, none of which is down."""
+    status = report()
+    status["rates"] = {"bytes_up": [], "bytes_down": []}
+    (one,) = status["routes"]
+    broken = {**one, "name": "broken:1", "endpoints": [endpoint(up=False, error="refused")]}
+    status["routes"] = [*({**one, "name": f"r{number}:1"} for number in range(9)), broken]
+
+    lines = lay_out(status, rows=12)
+
+    assert len(lines) <= 12
+    assert lines[4].startswith("broken:1")
+    assert lines[-1] == "... and 7 more routes"
+    assert len(lay_out(status, rows=25)) == 25
+    assert lay_out(status, rows=25) == lay_out(status)
+
+
+def test_whoever_stops_reading_is_no_fault_of_the_ambassador(watch: Watch) -> None:
+    """A reader that has seen enough ends `status`, once or watching, without a word."""
+    admin = watch(free_port())
+    for options in ((), ("--watch",)):
+        reading, writing = os.pipe()
+        os.close(reading)
+        done = subprocess.run(
+            [sys.executable, "-m", "ambassador", "status", *options],
+            env=environment({"AMBASSADOR_ADMIN": f"{LOCAL}:{admin.port}"}),
+            cwd=ROOT,
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
+        )
+        os.close(writing)
+        assert done.stderr == ""
+
+
+@pytest.mark.parametrize("body", ["{}", "[]", "7", '{"routes": []}', '{"rates": 1}'])
+def test_another_server_is_not_taken_for_an_ambassador(serve: Serve, body: str) -> None:
+    """What answers with JSON of another kind is said to be no ambassador, in one line."""
+
+    def answer(client: socket.socket) -> None:
+        client.recv(4096)
+        client.sendall(f"HTTP/1.0 200 OK\r\n\r\n{body}".encode())
+
+    admin = f"{LOCAL}:{serve(answer).port}"
+    code, _, errors = command("status", env={"AMBASSADOR_ADMIN": admin})
+    assert (code, errors) == (1, f"what answers at {admin} is no ambassador\n")
+
+
+def test_an_address_in_a_binary_file_is_said_in_one_line(tmp_path: Path) -> None:
+    """A file that cannot hold an address is named as what is wrong."""
+    (tmp_path / "admin").write_bytes(b"\xff\xfe\x00")
+    code, _, errors = command("status", env={"AMBASSADOR_ADMIN_FILE": str(tmp_path / "admin")})
+    assert (code, errors) == (1, "cannot read AMBASSADOR_ADMIN_FILE: Not a text\n")
 
 
 def test_nobody_to_ask_is_said_in_one_line() -> None:
