@@ -9,7 +9,6 @@ from ambassador.address import MAX_PORT, Address, bracketed
 from ambassador.config.problems import Invalid, quoted
 
 EVERY_IPV4 = "0.0.0.0"
-_MOST_DIGITS = len(str(MAX_PORT))
 # Longer ones cannot be looked up (RFC 1035, section 2.3.4).
 _LONGEST_NAME = 253
 # Host names, and the underscores that container names have beside them.
@@ -35,7 +34,7 @@ def port_number(text: str) -> int:
     Raises:
         Invalid: *text* is no number from 1 to 65535.
     """
-    if not (text.isascii() and text.isdigit()):
+    if not _is_number(text):
         raise Invalid(f"has the port {quoted(text)}, which is no number", f"a port is a number from 1 to {MAX_PORT}")
     # Not all digits: int() refuses thousands of them.
     number = int(text.lstrip("0")[:6] or "0")
@@ -74,20 +73,20 @@ def upstream_address(text: str, *, scheme: str = "", port: str = "PORT") -> Addr
     if clean != text:
         right = clean if _is_upstream(clean) else f"HOST:{port}"
         raise Invalid("has a path", f"write {scheme}{right}")
-    host, port_text = ("", text) if text.isdigit() else _split(text, scheme=scheme, port=port)
+    host, port_text = ("", text) if _is_number(text) else _split(text, scheme=scheme, port=port)
     if not host:
-        right = port_text if port_text.isdigit() and len(port_text) <= _MOST_DIGITS else port
-        raise Invalid("has no host", f"write {scheme}HOST:{right}")
+        raise Invalid("has no host", f"write {scheme}HOST:{port_text if _is_port(port_text) else port}")
     host = host_name(host)
     if not port_text:
         raise Invalid("has no port", f"write {scheme}{bracketed(host)}:{port}")
     return Address(host, port_number(port_text))
 
 
-def listen_host(text: str) -> str:
+def listen_host(text: str, *, port: str = "") -> str:
     """Read an address to listen on; the empty host, which `*` and `::` stand for too, is every address there is.
 
-    Linux accepts IPv4 on `::` as well (ipv6(7), IPV6_V6ONLY), so both are the same.
+    Linux accepts IPv4 on `::` as well (ipv6(7), IPV6_V6ONLY), so both are the same. *port*, with its colon, goes into
+    the advice.
 
     Raises:
         Invalid: *text* is no address. A name is none, as it may have several, or none tomorrow.
@@ -98,23 +97,23 @@ def listen_host(text: str) -> str:
     bare = brackets[1] if brackets and not brackets[2] else text
     address = canonical_ip(bare)
     if address is None:
-        right = "127.0.0.1" if bare.lower() == "localhost" else "an IPv4 or IPv6 address of this machine, or *"
+        right = f"127.0.0.1{port}" if bare.lower() == "localhost" else "an IPv4 or IPv6 address of this machine, or *"
         raise Invalid(f"has {quoted(text)}, which is no address to listen on", f"write {right}")
     return "" if address == "::" else _without_zone(address)
 
 
-def listen_address(text: str) -> tuple[str | None, int]:
-    """Read PORT, :PORT, ADDRESS:PORT or [v6]:PORT; the host is None when there is none.
+def listen_address(text: str, *, like: str = "PORT, ADDRESS:PORT or [v6]:PORT") -> tuple[str | None, int]:
+    """Read PORT, :PORT, ADDRESS:PORT or [v6]:PORT; the host is None when there is none. *like* is for the advice.
 
     Raises:
         Invalid: *text* is none of these.
     """
-    if text.isascii() and text.isdigit():
+    if _is_number(text):
         return None, port_number(text)
     host, port_text = _split(text, scheme="", port="PORT")
     if not port_text:
-        raise Invalid(f"has {quoted(text)}, which has no port to listen on", "write PORT, ADDRESS:PORT or [v6]:PORT")
-    return (listen_host(host) if host else None), port_number(port_text)
+        raise Invalid(f"has {quoted(text)}, which has no port to listen on", f"write {like}")
+    return (listen_host(host, port=f":{port_text}") if host else None), port_number(port_text)
 
 
 def overlap(one: Address, other: Address) -> bool:
@@ -144,9 +143,23 @@ def _split(text: str, *, scheme: str, port: str) -> tuple[str, str]:
         raise Invalid("has brackets that do not enclose the host", f"write {scheme}[ADDRESS]:{port}")
     host, _, port_text = text.rpartition(":")
     if ":" in host:
-        right = f"[{host}]:{port_text}" if canonical_ip(host) and port_text.isdigit() else f"[ADDRESS]:{port}"
+        address = canonical_ip(host)
+        right = f"[{_without_zone(address)}]" if address else "[ADDRESS]"
+        right = f"{right}:{port_text if address and _is_port(port_text) else port}"
         raise Invalid("has several colons; an IPv6 address needs brackets", f"write {scheme}{right}")
     return (host, port_text) if ":" in text else (text, "")
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+def _is_port(text: str) -> bool:
+    try:
+        port_number(text)
+    except Invalid:
+        return False
+    return True
 
 
 def _is_upstream(text: str) -> bool:

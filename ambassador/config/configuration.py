@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ambassador.config.environment import read_settings
-from ambassador.config.explicit import explicit_routes
+from ambassador.config.explicit import ROUTES, explicit_routes
 from ambassador.config.links import find_links
 from ambassador.config.merge import merge
 from ambassador.config.missing import no_route
@@ -64,14 +64,14 @@ def read(
     reading = read_settings(environ)
     settings = reading.settings
     found = find_links(environ, settings.links)
-    explicit, wrong_routes = explicit_routes(settings.routes, arguments)
-    merged = merge(found.links, explicit, settings.bind)
+    explicit, wrong_routes = explicit_routes(settings.routes, arguments, variable=reading.given.get("ROUTES", ROUTES))
+    merged = merge(found.links, explicit, settings.bind, settings.links)
     decisions = (*merged.decisions, *found.ignored)
     problems = [*reading.problems, *found.problems, *wrong_routes]
     if not reading.failed & _ROUTING:
         problems += [*merged.problems, *admin_problems(settings, merged.routes, merged.decisions)]
         if not merged.routes and not (found.problems or wrong_routes or merged.problems):
-            problems.append(no_route(environ, hosts, found.ignored))
+            problems.append(no_route(environ, hosts, found.ignored, settings.links))
     if not any(name.startswith("tunnel") for name in reading.failed):
         problems += tunnel_problems(settings, python=python) or (examine(settings) if examine is not None else ())
     if problems:

@@ -120,11 +120,19 @@ def _unknown(environ: Mapping[str, str]) -> list[Problem]:
         name = variable.removeprefix(PREFIX)
         if name == variable or name in _KNOWN or variable in _OF_AN_ALIAS_WHOLE or variable.startswith(of_links):
             continue
-        near = difflib.get_close_matches(name[:_LONGEST_NAME].upper(), sorted(_KNOWN), n=1, cutoff=0)[0]
+        near = _nearest(name[:_LONGEST_NAME].upper())
         problems.append(
             _problem(variable, environ[variable], Invalid("is no setting", f"the nearest is {PREFIX}{near}"), near)
         )
     return problems
+
+
+def _nearest(name: str) -> str:
+    """Return the known name that is nearest to *name*: of those with all its words, if there are any."""
+    words = set(name.split("_"))
+    known = sorted(_KNOWN)
+    fitting = [other for other in known if words.issubset(other.split("_"))]
+    return difflib.get_close_matches(name, fitting or known, n=1, cutoff=0)[0]
 
 
 def _problem(variable: str, value: str, invalid: Invalid, meant: str = "") -> Problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
     from ambassador.address import Address
 
 ARGUMENT = "argument"
-VARIABLE = "AMBASSADOR_ROUTES"
+ROUTES = "AMBASSADOR_ROUTES"
 _FORM = "write [LISTEN=]HOST:PORT[,HOST:PORT], without spaces"
+# [ADDRESS:]PORT:HOST:PORT, in the way of `docker run --publish`.
+_PUBLISHED = re.compile(r"((?:[0-9.]+:)?[0-9]+):([^:\[\]]+|\[[^\[\]]+\]):([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +39,13 @@ class Explicit:
         return _problem(self.source, self.text, wrong, right)
 
 
-def explicit_routes(text: str, arguments: Sequence[str]) -> tuple[list[Explicit], list[Problem]]:
-    """Read the routes of AMBASSADOR_ROUTES and of the command line."""
+def explicit_routes(
+    text: str, arguments: Sequence[str], *, variable: str = ROUTES
+) -> tuple[list[Explicit], list[Problem]]:
+    """Read the routes of AMBASSADOR_ROUTES, whose *text* another variable may have brought, and of the command line."""
     routes: list[Explicit] = []
     problems: list[Problem] = []
-    for source, words in ((ARGUMENT, _words(arguments)), (VARIABLE, text.split())):
+    for source, words in ((ARGUMENT, _words(arguments)), (variable, text.split())):
         for word in words:
             try:
                 routes.append(_route(source, word))
@@ -62,9 +67,13 @@ def _words(arguments: Sequence[str]) -> Iterable[str]:
 def _route(source: str, word: str) -> Explicit:
     if "@" in word:
         raise Invalid("has a user or a password", "write HOST:PORT")
-    listen, mark, upstream = word.rpartition("=")
     if "://" in word:
         raise Invalid("has a scheme", "write HOST:PORT without tcp://")
+    if ";" in word or "=" in word.partition(",")[2]:
+        raise Invalid("has several routes in one", "separate routes by spaces, and only endpoints by commas")
+    if published := _PUBLISHED.fullmatch(word):
+        raise Invalid("has no = after LISTEN", "write {}={}:{}".format(*map(shown, published.groups())))
+    listen, mark, upstream = word.rpartition("=")
     if mark and not listen:
         raise Invalid("has nothing before the =", "write LISTEN=HOST:PORT, or HOST:PORT")
     addresses = list(dict.fromkeys(map(_upstream, upstream.split(","))))
@@ -80,6 +89,7 @@ def _upstream(text: str) -> Address:
 
 
 def _problem(source: str, word: str, wrong: str, right: str) -> Problem:
-    if source == ARGUMENT:
-        return Problem(f"{ARGUMENT} {shown(word)}", "", wrong, right)
-    return Problem(source, shown(word), wrong, right)
+    if source == ROUTES:
+        return Problem(source, shown(word), wrong, right)
+    # A file's variable has another value than the route, and an argument has no variable.
+    return Problem(f"{source} {shown(word)}", "", wrong, right)

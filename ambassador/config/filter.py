@@ -39,6 +39,12 @@ class LinkFilter:
             return "the API server's, which every pod has: served only when AMBASSADOR_LINKS names kubernetes"
         return None
 
+    def leave_out(self, alias: str) -> str:
+        """Say how to leave out *alias*, which is served."""
+        if self.include:
+            return f"leave {alias} out of AMBASSADOR_LINKS"
+        return f"add !{alias} to AMBASSADOR_LINKS" if self.exclude else f"leave one out by AMBASSADOR_LINKS=!{alias}"
+
     def absent(self, aliases: Iterable[str]) -> list[str]:
         """Return what is included by its full name and is none of *aliases*, in lower case."""
         there = set(map(plain, aliases))

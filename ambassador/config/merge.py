@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ambassador.address import Address
 from ambassador.config.addresses import overlap, without_covered
 from ambassador.config.explicit import Explicit
+from ambassador.config.filter import plain
 from ambassador.config.problems import shown
 from ambassador.config.routes import Decision, Endpoint, Route
 from ambassador.errors import Problem
@@ -16,6 +17,7 @@ from ambassador.errors import Problem
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from ambassador.config.filter import LinkFilter
     from ambassador.config.links import Link
 
 
@@ -51,6 +53,7 @@ class _Draft:
 @dataclass(slots=True)
 class _Merge:
     bind: tuple[str, ...]
+    wanted: LinkFilter
     drafts: list[_Draft] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     beaten: list[Link] = field(default_factory=list)
@@ -85,14 +88,17 @@ class _Merge:
         draft = _Draft(port, self.bind, first.endpoints, list(links), first.alias)
         others = [link for link in links if not draft.dials_as(link)]
         if others:
-            self.problems.append(_clash(first, others))
+            self.problems.append(_clash(first, others, self.wanted))
         else:
             self.drafts.append(draft)
 
 
-def merge(links: Iterable[Link], explicit: Sequence[Explicit], bind: tuple[str, ...]) -> Merged:
-    """Make the routes, sorted by port. *bind* is where a route listens that names no address itself."""
-    work = _Merge(bind)
+def merge(links: Iterable[Link], explicit: Sequence[Explicit], bind: tuple[str, ...], wanted: LinkFilter) -> Merged:
+    """Make the routes, sorted by port. *bind* is where a route listens that names no address itself.
+
+    *wanted*, which the links have passed, is for the advice.
+    """
+    work = _Merge(bind, wanted)
     for new in explicit:
         work.add_explicit(new)
     by_port: defaultdict[int, list[Link]] = defaultdict(list)
@@ -147,15 +153,17 @@ def _alias_for(draft: _Draft, links: list[Link]) -> str | None:
     return same[0] if same else links[0].alias if len(aliases) == 1 else None
 
 
-def _clash(first: Link, others: list[Link]) -> Problem:
+def _clash(first: Link, others: list[Link], wanted: LinkFilter) -> Problem:
     """Make the problem of links that want one port for different upstreams."""
     second, more = others[0], len(others) - 1
     rivals = f"{shown(second.source)}={second.text}" + (f" and {more} more" if more else "")
     endpoints = ",".join(map(str, _addresses(first.endpoints)))
+    right = f"decide by AMBASSADOR_ROUTES={first.port}={shown(endpoints)}"
+    if plain(first.alias) != plain(second.alias):
+        right = f"{wanted.leave_out(shown(second.alias))}, or {right}"
     return Problem(
         shown(first.source),
         first.text,
         f"wants port {first.port} for its upstream, and so does {rivals}",
-        f"leave one out by AMBASSADOR_LINKS=!{shown(second.alias)}, or decide by "
-        f"AMBASSADOR_ROUTES={first.port}={shown(endpoints)}",
+        right,
     )

@@ -15,6 +15,7 @@ from ambassador.errors import Problem
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from ambassador.config.filter import LinkFilter
     from ambassador.config.routes import Decision
 
 _LOOKED_FOR = "there is neither a link variable <ALIAS>_PORT_<n>_TCP=tcp://HOST:PORT nor AMBASSADOR_ROUTES"
@@ -26,22 +27,27 @@ _LOOPBACK = re.compile(r"127\..*|::1|0\.0\.0\.0|::|fe00::.*|ff0[0-9a-f]::.*")
 _CONTAINER_ID = re.compile(r"[0-9a-f]{12}")
 
 
-def no_route(environ: Mapping[str, str], hosts: str, ignored: Sequence[Decision]) -> Problem:
+def no_route(environ: Mapping[str, str], hosts: str, ignored: Sequence[Decision], wanted: LinkFilter) -> Problem:
     """Say what was looked for, what became of what looked like it, and what to add."""
     aliases = {plain(name.alias) for name in map(link_name, environ) if name}
     linked = [alias for alias in linked_names(hosts, environ.get("HOSTNAME", "")) if plain(alias) not in aliases]
+    if "KUBERNETES_SERVICE_HOST" in environ:
+        linked = []  # a pod's hostAliases, which nobody ever set variables for
     wrong = _LOOKED_FOR
     if ignored:
         reasons = [f"{decision.variable} ({decision.reason})" for decision in ignored]
         wrong = f"{wrong}; ignored: {_first(reasons)}"
+    right = "add one, for example -e REDIS_PORT_6379_TCP=tcp://redis:6379"
     if linked:
         wrong = (
             f"{wrong}; /etc/hosts shows {_first(linked)}, but Docker Engine 29 and later no longer set link variables"
         )
-        return Problem(
-            "no route", "", wrong, f"add {' '.join(_option(alias, environ) for alias in linked[:_MOST_SHOWN])}"
-        )
-    return Problem("no route", "", wrong, "add one, for example -e REDIS_PORT_6379_TCP=tcp://redis:6379")
+        right = f"add {' '.join(_option(alias, environ) for alias in linked[:_MOST_SHOWN])}"
+    if any(decision.reason.startswith("AMBASSADOR_LINKS") for decision in ignored):
+        right = "mend or unset AMBASSADOR_LINKS"
+    elif any(map(wanted.why_not, linked[:_MOST_SHOWN] or ["redis"])):
+        right = f"mend or unset AMBASSADOR_LINKS, and {right}"
+    return Problem("no route", "", wrong, right)
 
 
 def _first(texts: Sequence[str]) -> str:

@@ -42,7 +42,12 @@ def quoted(value: str) -> str:
 
 
 def _masked(value: str) -> str:
-    """Hide what stands before an @, where user:password would be (RFC 3986, section 3.2.1): rather too much of it."""
+    """Hide where a URL has passwords (RFC 3986): before an @, and in a query. Rather too much of it."""
+    before, mark, query = _without_user(value).partition("?")
+    return f"{before}{mark}{MASK}" if query else before + mark
+
+
+def _without_user(value: str) -> str:
     scheme, mark, rest = value.partition("://")
     if mark and "@" in rest:
         value = f"{scheme}{mark}{MASK}@{rest.rpartition('@')[2]}"

@@ -96,9 +96,9 @@ def admin_address(text: str) -> Address | None:
     """Read the admin address, None when it is off."""
     if text.lower() == "off":
         return None
-    if text.isascii() and text.isdigit():
-        raise Invalid("has no address", f"write 127.0.0.1:{text[:5]}, or *:{text[:5]} for every address, or off")
-    host, port = listen_address(text)
+    host, port = listen_address(text, like="ADDRESS:PORT, such as 127.0.0.1:9901 or *:9901, or off")
+    if ":" not in text:
+        raise Invalid("has no address", f"write 127.0.0.1:{port}, or *:{port} for every address, or off")
     return Address(host or "", port)
 
 
@@ -165,4 +165,10 @@ def _network(text: str) -> IPv4Network | IPv6Network:
 def _peer(text: str) -> str:
     if canonical_ip(text) is not None:
         raise Invalid(f"has {quoted(text)}, an address", "write the DNS or URI names in the peer's certificate")
-    return text if _URI.fullmatch(text) else host_name(text)
+    if _URI.fullmatch(text):
+        return text
+    try:
+        return host_name(text)
+    except Invalid:
+        right = "write whole names, like ambassador.example or spiffe://example/ambassador"
+        raise Invalid(f"has {quoted(text)}, which is no DNS or URI name", right) from None

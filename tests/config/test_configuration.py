@@ -13,7 +13,11 @@ from ambassador.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
+    from ambassador.config.configuration import Configuration
+
+    Configure = Callable[..., Configuration]
     Problems = Callable[..., list[str]]
 
 # What a start would pay for without need. (On Python 3.11 pydantic itself loads socket.)
@@ -57,6 +61,20 @@ def test_all_problems_are_told_together(problems: Problems) -> None:
 def test_broken_setting_makes_no_second_problem(problems: Problems, setting: dict[str, str]) -> None:
     """Where it is not known what listens where, nothing is said to clash."""
     assert len(problems({"A_PORT_9901_TCP": "tcp://a:1"} | setting)) == 1
+
+
+def test_routes_of_a_file_are_of_its_variable(configure: Configure, problems: Problems, tmp_path: Path) -> None:
+    """A route from AMBASSADOR_ROUTES_FILE comes from there, and is told so when it is wrong."""
+    file = tmp_path / "routes"
+    file.write_text("80=a:1\n81=b:1\n")
+    environ = {"AMBASSADOR_ROUTES_FILE": str(file)}
+    assert [route.source for route in configure(environ).routes] == ["AMBASSADOR_ROUTES_FILE"] * 2
+
+    file.write_text("80=a:1\n80=b:1\nc\n")
+    assert [line.partition(":")[0] for line in problems(environ)] == [
+        "AMBASSADOR_ROUTES_FILE c",
+        "AMBASSADOR_ROUTES_FILE 80=b",
+    ]
 
 
 def test_every_variable_that_looks_like_a_link_has_a_decision() -> None:

@@ -70,8 +70,13 @@ def test_two_routes_as_arguments_are_two_routes() -> None:
         ("a:1,", "nothing where an endpoint should be; write [LISTEN=]HOST:PORT[,HOST:PORT], without spaces"),
         ("0=a:1", "has the port '0'; a port is a number from 1 to 65535"),
         ("b=a:1", "has 'b', which has no port to listen on; write PORT, ADDRESS:PORT or [v6]:PORT"),
-        ("localhost:80=a:1", "has 'localhost', which is no address to listen on; write 127.0.0.1"),
+        ("localhost:80=a:1", "has 'localhost', which is no address to listen on; write 127.0.0.1:80"),
         ("80=81=a:1", "has '80=81', which has no port to listen on; write PORT, ADDRESS:PORT or [v6]:PORT"),
+        ("8080:web:80", "has no = after LISTEN; write 8080=web:80"),
+        ("127.0.0.1:8080:10.0.0.7:80", "has no = after LISTEN; write 127.0.0.1:8080=10.0.0.7:80"),
+        ("8080:[fd00::7]:80", "has no = after LISTEN; write 8080=[fd00::7]:80"),
+        ("a:80;b:80", "has several routes in one; separate routes by spaces, and only endpoints by commas"),
+        ("80=a:80,443=b:443", "has several routes in one; separate routes by spaces, and only endpoints by commas"),
         ("80=tcp://a:1", "has a scheme; write HOST:PORT without tcp://"),
         ("80=fd00::1:81", "an IPv6 address needs brackets; write [fd00::1]:81"),
     ],
@@ -84,6 +89,14 @@ def test_malformed_route(word: str, line: str) -> None:
     assert [str(problem).endswith(line) for problem in problems] == [True, True]
     assert str(problems[0]).startswith(f"argument {word}: ")
     assert str(problems[1]).startswith(f"AMBASSADOR_ROUTES={word}: ")
+
+
+def test_a_route_of_a_file_is_told_with_the_variable_that_names_the_file() -> None:
+    """A route that another variable brought names that one, whose value the route is not."""
+    (route,), (problem,) = explicit_routes("a:1 b", [], variable="AMBASSADOR_ROUTES_FILE")
+
+    assert route.source == "AMBASSADOR_ROUTES_FILE"
+    assert str(problem) == "AMBASSADOR_ROUTES_FILE b: has no port; write b:PORT"
 
 
 def test_password_in_a_route_is_never_shown() -> None:

@@ -73,6 +73,21 @@ def test_links_to_different_upstreams_clash(problems: Problems) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("links", "advice"),
+    [
+        ("redis,cache", "; leave redis out of AMBASSADOR_LINKS, or decide by AMBASSADOR_ROUTES=6379=b:1"),
+        ("!web", "; add !redis to AMBASSADOR_LINKS, or decide by AMBASSADOR_ROUTES=6379=b:1"),
+    ],
+)
+def test_advice_against_a_clash_goes_on_from_the_choice_of_links(problems: Problems, links: str, advice: str) -> None:
+    """Where AMBASSADOR_LINKS is set, nobody is told to set it to something that would replace what it says."""
+    environ = {"REDIS_PORT_6379_TCP": "tcp://a:1", "CACHE_PORT_6379_TCP": "tcp://b:1", "AMBASSADOR_LINKS": links}
+    (line,) = problems(environ)
+
+    assert line.endswith(advice)
+
+
 @pytest.mark.parametrize("advice", [{"AMBASSADOR_LINKS": "!redis"}, {"AMBASSADOR_ROUTES": "6379=b:1"}])
 def test_advice_against_a_clash_helps(configure: Configure, advice: dict[str, str]) -> None:
     """What the message of a clash says to add makes a configuration that serves."""
@@ -94,8 +109,10 @@ def test_order_of_endpoints_is_part_of_the_upstream(problems: Problems) -> None:
 
 
 def test_leading_zeros_make_no_second_port(problems: Problems) -> None:
-    """Port 080 is port 80."""
-    assert len(problems({"A_PORT_80_TCP": "tcp://a:1", "A_PORT_080_TCP": "tcp://b:1"})) == 1
+    """Port 080 is port 80, and no choice of aliases tells the two links apart."""
+    (line,) = problems({"A_PORT_80_TCP": "tcp://a:1", "A_PORT_080_TCP": "tcp://b:1"})
+
+    assert line.endswith("; decide by AMBASSADOR_ROUTES=80=b:1")
 
 
 def test_bind_is_where_routes_listen_that_name_no_address(configure: Configure) -> None:

@@ -86,6 +86,27 @@ def test_linked_name_with_variables_needs_no_advice(problems: Problems) -> None:
     assert "ignored: REDIS_PORT_6379_TCP (AMBASSADOR_LINKS does not name it)" in line
 
 
+@pytest.mark.parametrize("links", ["rediss", "off", "!*", "web,!redis"])
+def test_a_link_that_the_setting_leaves_out_needs_the_setting(problems: Problems, links: str) -> None:
+    """Where AMBASSADOR_LINKS is why there is no route, nobody is told to add what it would leave out again."""
+    environ = {"AMBASSADOR_LINKS": links}
+    (with_link,) = problems(environ | {"REDIS_PORT_6379_TCP": "tcp://172.17.0.2:6379"}, hosts=REDIS)
+    (with_name,) = problems(environ, hosts=REDIS)
+    (with_nothing,) = problems(environ)
+
+    assert with_link.endswith("; mend or unset AMBASSADOR_LINKS")
+    assert with_name.endswith("; mend or unset AMBASSADOR_LINKS, and add -e REDIS_PORT_<PORT>_TCP=tcp://redis:<PORT>")
+    assert "; mend or unset AMBASSADOR_LINKS, and add one" in with_nothing
+
+
+def test_a_pod_s_host_aliases_are_no_fault_of_docker(problems: Problems) -> None:
+    """In Kubernetes, names in /etc/hosts are not taken for links that have lost their variables."""
+    (line,) = problems({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, hosts=REDIS)
+
+    assert "Docker" not in line
+    assert "/etc/hosts" not in line
+
+
 def test_ignored_variables_are_listed_shortly(problems: Problems) -> None:
     """What looked like links is listed with its reason, the first three of it."""
     (line,) = problems({f"S{number}_PORT_80_TCP": "80" for number in range(9)})

@@ -45,11 +45,14 @@ def test_value_of_just_the_length_is_whole() -> None:
         ("80=user:hunter2@tcp://@a:1", "***@a:1"),
         ("6379=user:hunter2@redis:6379", "***@redis:6379"),
         ("a:1 user:hunter2@b:2 c:3", "a:1 ***@b:2 c:3"),
+        ("tcp://redis:6379?password=hunter2", "tcp://redis:6379?***"),
+        ("tcp://redis:6379?password=hunter2&db=0,tcp://b:1", "tcp://redis:6379?***"),
+        ("tcp://user:hunter2?hunter2@redis:6379?a=hunter2", "tcp://***@redis:6379?***"),
         ("user:hunter2" + "x" * 1000 + "@redis", "***@redis"),
     ],
 )
 def test_passwords_are_masked(value: str, line: str) -> None:
-    """What stands before an @ is never shown, even where it is longer than what is shown."""
+    """What stands before an @ or in a query is never shown, even where it is longer than what is shown."""
     assert shown(value) == line
     assert "hunter2" not in quoted(value)
 

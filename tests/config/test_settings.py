@@ -175,6 +175,9 @@ def test_wrong_value_in_a_file_names_the_file(problems: Problems, tmp_path: Path
         ("MAX_CONNECTION", "MAX_CONNECTIONS"),
         ("TUNNEL_KEY", "TUNNEL_KEY_FILE"),
         ("ADMIN_TOKN_FILE", "ADMIN_TOKEN_FILE"),
+        ("KEY_FILE", "TUNNEL_KEY_FILE"),
+        ("PEERS", "TUNNEL_PEERS"),
+        ("TOKEN", "ADMIN_TOKEN"),
     ],
 )
 def test_unknown_name_suggests_the_nearest(problems: Problems, name: str, nearest: str) -> None:

@@ -132,8 +132,10 @@ def test_admin_address(text: str, address: Address | None) -> None:
     ("text", "right"),
     [
         ("9901", "write 127.0.0.1:9901, or"),
+        ("0", "from 1 to 65535"),
+        ("on", "write ADDRESS:PORT, such as 127.0.0.1:9901"),
         ("127.0.0.1", "ADDRESS:PORT"),
-        ("localhost:9901", "write 127.0.0.1"),
+        ("localhost:9901", "write 127.0.0.1:9901$"),
         ("127.0.0.1:0", "from 1 to 65535"),
         ("none", "ADDRESS:PORT"),
     ],
@@ -193,8 +195,9 @@ def test_peers() -> None:
     """Peers are DNS or URI names; an address is no name in a certificate that we look for."""
     assert values.peers("a.example, spiffe://example/b") == ("a.example", "spiffe://example/b")
     for text in ("10.0.0.1", "a b", "a,", "*.example", "fd00::1"):
-        with pytest.raises(Invalid):
+        with pytest.raises(Invalid) as caught:
             values.peers(text)
+        assert "10.0.0.7" not in caught.value.right
 
 
 def test_path() -> None:
