@@ -14,11 +14,11 @@ import structlog
 from ambassador import log
 from ambassador.admin.overview import LocalOverview
 from ambassador.listener import bind
-from ambassador.server import Process
+from ambassador.server import Process, limits_of
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ambassador.admin.overview import Overview
     from ambassador.config.configuration import Configuration
@@ -38,7 +38,7 @@ def run(configuration: Configuration) -> int:
     settings = configuration.settings
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not os.isatty(2))
     output = log.configure(level=settings.log_level, json_lines=as_json)
-    for warning in configuration.warnings:
+    for warning in (*configuration.warnings, *_limit_warning(configuration)):
         _log.warning("configuration.warning", message=warning)
     workers = settings.workers or len(os.sched_getaffinity(0))
     if workers > 1:
@@ -48,6 +48,16 @@ def run(configuration: Configuration) -> int:
         return supervisor.run(configuration, output, size=workers, loop_factory=loop_factory(), serve_admin=serve_admin)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(_serve(configuration, output))
+
+
+def _limit_warning(configuration: Configuration) -> Iterator[str]:
+    """Say where fewer connections are possible than are asked for."""
+    asked, possible = configuration.settings.max_connections, limits_of(configuration).connections
+    if asked is not None and asked > possible:
+        yield (
+            f"AMBASSADOR_MAX_CONNECTIONS={asked}: the limit of open files allows {possible} a process; raise it by "
+            "--ulimit nofile, or ask for less"
+        )
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

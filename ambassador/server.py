@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ambassador.config.configuration import Configuration
     from ambassador.config.settings import Settings
     from ambassador.connection import Connection
+    from ambassador.limits import Limits
     from ambassador.log import Output
     from ambassador.tunnel import Credentials
 
@@ -80,7 +81,7 @@ class Process:
         self.draining_since: float | None = None
         self.poller = Poller(loop)
         self.local = LocalAddresses()
-        self.limits = divide(raise_files_limit(), listeners=sum(len(route.listen) for route in configuration.routes))
+        self.limits = limits_of(configuration)
         limit = self.settings.max_connections or self.limits.connections
         self.connections = Connections(min(limit, self.limits.connections))
         self.timeouts = Timeouts(
@@ -317,6 +318,11 @@ def _say_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> Non
     log.error("ambassador.fault", message=context["message"], error=f"{type(error).__name__}: {error}")
     if error is not None:
         log.debug("ambassador.fault", traceback="".join(traceback.format_exception(error)))
+
+
+def limits_of(configuration: Configuration) -> Limits:
+    """Raise this process's limit of open files, and divide it as the routes of *configuration* need it."""
+    return divide(raise_files_limit(), listeners=sum(len(route.listen) for route in configuration.routes))
 
 
 def tunnel_credentials(settings: Settings) -> Credentials | None:

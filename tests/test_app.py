@@ -1,4 +1,4 @@
-"""The event loop that is taken."""
+"""From a configuration to a running process."""
 
 from __future__ import annotations
 
@@ -6,12 +6,22 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
 import uvloop
 
 from ambassador.app import loop_factory
 
 if TYPE_CHECKING:
-    import pytest
+    from tests.conftest import Launch
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_more_connections_than_there_are_files_for_are_warned_about(ambassador: Launch, workers: str) -> None:
+    """Where the limit of open files allows fewer than AMBASSADOR_MAX_CONNECTIONS, one warning says so and how many."""
+    running = ambassador(9, settings={"MAX_CONNECTIONS": "500", "WORKERS": workers}, files=256)
+    (warning,) = running.named("configuration.warning")
+    possible = running.named("ambassador.ready")[0]["max_connections"] // int(workers)
+    assert f"AMBASSADOR_MAX_CONNECTIONS=500: the limit of open files allows {possible} " in warning["message"]
 
 
 def test_uvloop_is_taken_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
