@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ambassador.config.links import link_name
+from ambassador.errors import StartError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -23,7 +26,11 @@ _PAYLOAD_BYTES = 8 * 1024 * 1024
 
 
 def run() -> int:
-    """Show a link at work; return 0 if every byte came back, else 1."""
+    """Show a link at work; return 0 if every byte came back, else 1.
+
+    Raises:
+        StartError: the link does not come up, or breaks.
+    """
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         threading.Thread(target=_echo_clients, args=(server,), daemon=True).start()
@@ -38,13 +45,12 @@ def run() -> int:
 def _talk(port: int) -> int:
     """Be the application: send, end the stream, and read what comes back."""
     payload = os.urandom(_PAYLOAD_BYTES)
+    click.echo(f"client             connects to 127.0.0.1:{port}, which is the target ambassador")
     started = time.monotonic()
-    with socket.create_connection(("127.0.0.1", port), _PATIENCE) as client:
-        click.echo(f"client             connected to 127.0.0.1:{port}, which is the target ambassador")
-        sender = threading.Thread(target=_send_all, args=(client, payload), daemon=True)
-        sender.start()
-        back = b"".join(iter(lambda: client.recv(1 << 20), b""))
-        sender.join(_PATIENCE)
+    try:
+        back = _exchange(port, payload)
+    except OSError as error:
+        raise StartError(f"the link broke: {error}") from error
     seconds = time.monotonic() - started
     same = hashlib.sha256(back).digest() == hashlib.sha256(payload).digest()
     click.echo(f"client             sent {len(payload):,} bytes and ended its stream; {len(back):,} bytes came back")
@@ -55,9 +61,19 @@ def _talk(port: int) -> int:
     return 1
 
 
+def _exchange(port: int, payload: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), _PATIENCE) as client:
+        sender = threading.Thread(target=_send_all, args=(client, payload), daemon=True)
+        sender.start()
+        back = b"".join(iter(lambda: client.recv(1 << 20), b""))
+        sender.join(_PATIENCE)
+    return back
+
+
 def _send_all(client: socket.socket, payload: bytes) -> None:
-    client.sendall(payload)
-    client.shutdown(socket.SHUT_WR)
+    with contextlib.suppress(OSError):  # who receives is told as well
+        client.sendall(payload)
+        client.shutdown(socket.SHUT_WR)
 
 
 def _echo_clients(server: socket.socket) -> None:
@@ -80,9 +96,8 @@ def _ambassador(side: str, port: int, upstream_port: int) -> Iterator[None]:
     process = subprocess.Popen(
         [sys.executable, "-m", "ambassador"],
         env={
-            **{name: text for name, text in os.environ.items() if not name.startswith("AMBASSADOR_")},  # noqa: TID251 - handed on
+            **{name: text for name, text in os.environ.items() if not _is_ours(name)},  # noqa: TID251 - handed on
             variable: value,
-            "AMBASSADOR_LINKS": "demo",
             "AMBASSADOR_BIND": "127.0.0.1",
             "AMBASSADOR_ADMIN": "off",
             "AMBASSADOR_LOG_LEVEL": "warning",
@@ -97,18 +112,23 @@ def _ambassador(side: str, port: int, upstream_port: int) -> Iterator[None]:
         click.echo(f"{side} ambassador  drained, exit code {code}")
 
 
+def _is_ours(name: str) -> bool:
+    """Tell whether a variable is a link or a setting, which would make something else of the demo's ambassadors."""
+    return link_name(name) is not None or name.startswith("AMBASSADOR_")
+
+
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     """Return when the port is served.
 
     Raises:
-        click.ClickException: the process ended, or nobody listens in time.
+        StartError: the process ended, or nobody listens in time.
     """
     deadline = time.monotonic() + _PATIENCE
     while process.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
         time.sleep(0.02)
-    raise click.ClickException(f"no ambassador listens on port {port}")
+    raise StartError(f"no ambassador listens on port {port}")
 
 
 def _free_port() -> int:
