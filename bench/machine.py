@@ -12,7 +12,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from bench.relays.others import docker_proxy_path
+from bench.relays.others import docker_proxy_paths
 
 VERSION_ARGUMENTS = {
     "haproxy": ("-v",),
@@ -41,11 +41,13 @@ def program_version(program: str) -> str | None:
 
 
 def docker_version() -> str | None:
-    """Find the version of docker-proxy: it does not tell its own, so its release is dockerd's beside it."""
-    path = docker_proxy_path()
-    if not path:
-        return None
-    daemon = shutil.which("dockerd", path=str(Path(path).parent)) or shutil.which("dockerd")
+    """Find the releases of docker-proxy: not every one tells its own, so it is that of dockerd beside it."""
+    return " and ".join(dockerd_version(Path(path).parent) for path in docker_proxy_paths()) or None
+
+
+def dockerd_version(folder: Path) -> str:
+    """Ask the dockerd of a folder, or else the one on the path."""
+    daemon = shutil.which("dockerd", path=str(folder)) or shutil.which("dockerd")
     done = subprocess.run([daemon, "--version"], capture_output=True, text=True, check=False) if daemon else None
     found = VERSION.search(done.stdout) if done else None
     return found[1] if found else "unknown"

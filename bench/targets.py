@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bench.relays.ambassador import ADMIN, AMBASSADOR, LOGGING, WATCHED
 from bench.relays.haproxy import HAPROXY, SPLICING
-from bench.relays.others import DOCKER_PROXY
+from bench.relays.others import DOCKER_PROXY, OLDER_DOCKER_PROXY
 from bench.relays.pairs import AMBASSADOR_KEY, STUNNEL
 from bench.table import aligned, cell, number
 
@@ -42,8 +42,8 @@ class Target:
 
 BULK = ("bulk-up", "bulk-down", "bulk-both")
 TARGETS = (
-    *(Target(shape, "cpu", 0.75, 0.5, peer=DOCKER_PROXY) for shape in BULK),
-    *(Target(shape, "cpu", 0.6, 0.3, peer=SPLICING) for shape in BULK),
+    *(Target(shape, "cpu", 0.75, 0.5, peer=peer) for shape in BULK for peer in (OLDER_DOCKER_PROXY, DOCKER_PROXY)),
+    *(Target(shape, "cpu", 0.6, 0.3, peer=peer) for shape in BULK for peer in (HAPROXY, SPLICING)),
     *(Target(shape, "seconds", 1.0, 1.0, peer=SPLICING) for shape in BULK),  # throughput not below HAProxy's
     Target("paced", "p50", 1.0, 1.0, peer=HAPROXY),  # nor latency above it at the same load
     Target("paced", "p99", 1.0, 1.0, peer=HAPROXY),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sys
+from functools import partial
+from pathlib import Path
 
 from bench import ROOT
 from bench.ports import LOOPBACK
@@ -14,14 +16,15 @@ from bench.relays.model import Relay, at, needs
 DOCKER_FOLDERS = ("/opt/docker", None, "/usr/libexec/docker", "/usr/sbin")
 
 
-def docker_proxy_path() -> str | None:
-    """Find Docker's userland proxy."""
-    return next(filter(None, (shutil.which("docker-proxy", path=folder) for folder in DOCKER_FOLDERS)), None)
+def docker_proxy_paths() -> list[str]:
+    """Find Docker's userland proxies, one of each release."""
+    found = [shutil.which("docker-proxy", path=folder) for folder in DOCKER_FOLDERS]
+    return list({Path(path).stat().st_size: path for path in reversed(found) if path}.values())[::-1]
 
 
-def docker_proxy(listen: int, upstream: int) -> tuple[Launch, ...]:
-    """Run docker-proxy; it reports its start at descriptor 3, where dockerd would read."""
-    path = docker_proxy_path() or "docker-proxy"
+def docker_proxy(number: int, listen: int, upstream: int) -> tuple[Launch, ...]:
+    """Run docker-proxy *number*; it reports its start at descriptor 3, where dockerd would read."""
+    path = docker_proxy_paths()[number]
     there = ("-host-ip", LOOPBACK, "-host-port", str(listen), "-container-ip", LOOPBACK)
     argv = ("sh", "-c", 'exec "$0" "$@" 3>/dev/null', path, "-proto", "tcp", *there, "-container-port", str(upstream))
     return (Launch(argv, listen),)
@@ -44,9 +47,21 @@ def nothing(_listen: int, _upstream: int) -> tuple[Launch, ...]:
     return ()
 
 
-DOCKER_PROXY = Relay(
-    "docker-proxy", docker_proxy, lambda: None if docker_proxy_path() else "docker-proxy is not installed"
-)
+def lacks_docker_proxy(number: int) -> str | None:
+    """Say whether there is a docker-proxy *number*."""
+    return None if len(docker_proxy_paths()) > number else f"docker-proxy is not installed {number + 1} times"
+
+
+def floor(listen: int, upstream: int) -> tuple[Launch, ...]:
+    """Run the relay of this folder that only splices."""
+    argv = (sys.executable, "-m", "bench.relays.floor", str(listen), str(upstream))
+    return (Launch(argv, listen, {"PYTHONPATH": str(ROOT)}),)
+
+
+DOCKER_PROXY = Relay("docker-proxy", partial(docker_proxy, 0), partial(lacks_docker_proxy, 0))
+# Releases differ by half: those built before Go 1.20 or so splice through a pipe of 64 KiB.
+OLDER_DOCKER_PROXY = Relay("docker-proxy, older", partial(docker_proxy, 1), partial(lacks_docker_proxy, 1))
+FLOOR = Relay("splice alone", floor)
 SOCAT = Relay("socat", socat, needs("socat"))
 STREAMS = Relay("asyncio streams", streams)
 DIRECT = Relay("no relay", nothing)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bench import loads
 from bench.loads.held import held
 from bench.origin import origin
-from bench.relays.catalog import BULK
+from bench.relays.catalog import BESIDE
 from bench.shapes.model import Metric, Scale, Shape
 
 if TYPE_CHECKING:
@@ -30,4 +30,4 @@ def measure(relay: Relay, upstream: int, scale: Scale) -> dict[str, float]:
     return {**times, "rate": moved["bytes"] / GIB / moved["seconds"]}
 
 
-SHAPES = (Shape("beside", "ping-pong of 64 bytes beside a bulk download", METRICS, BULK, origin, measure),)
+SHAPES = (Shape("beside", "ping-pong of 64 bytes beside a bulk download", METRICS, BESIDE, origin, measure),)
