@@ -39,8 +39,8 @@ def send_bulk(sock: socket.socket, size: int) -> None:
 def discard(sock: socket.socket, size: int) -> None:
     """Receive *size* bytes, and copy them as every application does.
 
-    A reader that has the kernel drop them (MSG_TRUNC, tcp(7)) is faster than any sender, so it sleeps after each segment
-    and whoever sends pays for waking it: half of a relay's CPU was that.
+    A reader that has the kernel drop them (MSG_TRUNC, tcp(7)) is faster than any sender, so it sleeps after each
+    segment, and whoever sends pays for waking it: half of a relay's CPU was that.
 
     Raises:
         ConnectionError: the stream ended before.
