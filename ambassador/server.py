@@ -315,7 +315,9 @@ class Process:
 def _say_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Log what nobody else has caught, as one event like any other."""
     error = context.get("exception")
-    log.error("ambassador.fault", message=context["message"], error=f"{type(error).__name__}: {error}")
+    log.error(
+        "ambassador.fault", message=context["message"], error=f"{type(error).__name__}: {error}" if error else None
+    )
     if error is not None:
         log.debug("ambassador.fault", traceback="".join(traceback.format_exception(error)))
 
