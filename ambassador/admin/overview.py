@@ -12,13 +12,7 @@ if TYPE_CHECKING:
 
 
 class Overview(Protocol):
-    """One ambassador, seen from outside.
-
-    Attributes:
-        forks: whether the process that asks it forks, so that it must have no second thread, and serves no clients.
-    """
-
-    forks: bool
+    """One ambassador, seen from outside."""
 
     async def report(self) -> Report:
         """Return its report, as `ambassador.report.report` makes it."""
@@ -48,8 +42,6 @@ class Served(report.Reported, Protocol):
 
 class LocalOverview:
     """This very process."""
-
-    forks = False
 
     def __init__(self, process: Served) -> None:
         self._process = process

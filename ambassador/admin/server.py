@@ -74,7 +74,6 @@ class _Admin:
         self._token = token
         self._exposition = Exposition()
         self._processes = Processes()
-        self._counting = asyncio.Lock()
         self._history = History()
         self._page = Page.load()
         self.on_request: Callable[[object], None] = lambda _client: None
@@ -135,12 +134,8 @@ class _Admin:
 
     async def metrics(self, _request: web.Request) -> web.Response:
         """Return the metrics."""
-        async with self._counting:
-            # A thread keeps relays from waiting for it; where there are none, there must be no thread (see Overview).
-            count = self._processes.write
-            processes = count() if self._overview.forks else await asyncio.to_thread(count)
-        ready = self._overview.not_ready() is None
-        body = self._exposition.write(await self._overview.report(), ready=ready) + processes
+        report, ready = await self._overview.report(), self._overview.not_ready() is None
+        body = self._exposition.write(report, ready=ready) + self._processes.write()
         return web.Response(body=body, headers={**_HEADERS, "Content-Type": CONTENT_TYPE})
 
     async def status(self, _request: web.Request) -> web.Response:

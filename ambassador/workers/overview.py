@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ambassador.report import Report
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
 class FleetOverview:
     """All workers of an ambassador, seen from outside, as `ambassador.admin.overview.Overview` describes it."""
-
-    forks: Final = True
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet

@@ -40,8 +40,6 @@ def browser() -> Iterator[Browser]:
 class Crowd:
     """An overview of ten thousand connections that nobody made."""
 
-    forks = False
-
     def __init__(self) -> None:
         self.killed: list[int] = []
 
