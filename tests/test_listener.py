@@ -17,7 +17,7 @@ import pytest
 from ambassador.address import Address
 from ambassador.connections import Connections
 from ambassador.errors import StartError
-from ambassador.listener import Listener, bind
+from ambassador.listener import Listener, bind, ignore_newcomers
 from ambassador.metrics import RouteCounters
 from ambassador.poller import Poller
 from tests.support.deadline import eventually, soon
@@ -227,3 +227,19 @@ def test_what_cannot_be_bound_is_a_start_error_that_names_it(address: Address) -
     """An address of another machine is named in the error, and no socket is left open."""
     with pytest.raises(StartError, match=str(address).replace("[", r"\[").replace("]", r"\]")):
         bind(address, keepalive=60)
+
+
+def test_newcomers_are_ignored_and_those_who_are_here_are_not() -> None:
+    """Once newcomers are ignored nobody gets into the queue any more, and whoever is in it is accepted and heard."""
+    with bind(Address(LOCAL, 0), keepalive=0) as server:
+        port = server.getsockname()[1]
+        with connect(port) as early:
+            ignore_newcomers(server)
+            with pytest.raises(TimeoutError):
+                socket.create_connection((LOCAL, port), 0.2)
+            accepted, _ = server.accept()
+            with accepted:
+                early.sendall(b"heard")
+                eventually(lambda: accepted.recv(5, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b"heard")
+            with pytest.raises(BlockingIOError):
+                server.accept()

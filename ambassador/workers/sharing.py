@@ -76,6 +76,9 @@ class SharingListener(Listener):
             self._poller.withdraw(self.sock)
         super().close()
 
+    def _ignore_newcomers(self) -> None:
+        """Leave them to the siblings, whose socket this is as well."""
+
     def _accept_in_turn(self) -> tuple[int, Any]:
         live = len(self._connections.live)
         self._loads.publish(self._index, live)

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from ambassador.limits import divide, raise_files_limit
 from ambassador.listener import bind
-from ambassador.server import State, bind_all, tunnel_credentials
+from ambassador.server import State, bind_all, limits_of
 from ambassador.workers import worker
 from ambassador.workers.fleet import Fleet
 from ambassador.workers.fork import fork, open_descriptors
@@ -46,16 +45,16 @@ def run(
 
     Raises:
         StartError: an address is in use, not ours, or not allowed. Nothing was served.
-        ConfigurationError: the tunnel's files cannot serve.
     """
-    tunnel_credentials(configuration.settings)  # what is wrong with them is said before anything serves
     sockets = bind_all(configuration)
     with contextlib.ExitStack() as stack:
         for sock in (sock for group in sockets for sock in group):
             stack.enter_context(sock)
         keep = open_descriptors()
         admin = configuration.settings.admin
-        admin_socket = stack.enter_context(bind(admin, keepalive=0)) if admin is not None else None
+        admin_socket = (
+            stack.enter_context(bind(admin, keepalive=0, source="AMBASSADOR_ADMIN")) if admin is not None else None
+        )
         # asyncio's own loop: nothing here is hot, and a fork leaves a copy of it in each worker that must stay dead.
         runner = stack.enter_context(asyncio.Runner(loop_factory=asyncio.new_event_loop))
         output.attach(runner.get_loop())
@@ -108,9 +107,7 @@ def _heed_signals(fleet: Fleet) -> None:
 
 def _admin(fleet: Fleet, sock: socket.socket, output: Output, serve_admin: ServeAdmin) -> asyncio.Task[None]:
     """Serve the admin address once all workers serve; whoever asks before that waits in the accept queue."""
-    configuration = fleet.configuration
-    listeners = sum(len(route.listen) for route in configuration.routes)
-    limit = divide(raise_files_limit(), listeners=listeners).admin
+    limit = limits_of(fleet.configuration).admin
 
     async def serve() -> None:
         await fleet.ready
