@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from tests.support.net import LOCAL, digest_to_end, exactly, final_error, free_port, read_to_end, reset
 from tests.support.process import Ambassador
 from tests.support.servers import echo
-from tests.support.wire import wire
 
 if TYPE_CHECKING:
     from tests.conftest import Launch, Serve
@@ -108,27 +107,3 @@ def test_a_restarted_source_ambassador_is_found_again(ambassador: Launch, serve:
         source.closed()
         assert source.stop() == 0
         source = ambassador(links=links)
-
-
-def test_a_dial_that_address_translation_brings_back_is_refused() -> None:
-    """A dial to an address that the network translates to our own listener ends at once, not in an endless circle."""
-    with wire() as net:
-        elsewhere = "198.20.0.1"
-        net.inside("ip", "route", "add", "default", "via", net.here)
-        port = free_port()
-        translation = ("-p", "tcp", "-d", elsewhere, "-j", "DNAT", "--to-destination", f"{net.there}:{port}")
-        net.inside("iptables", "-t", "nat", "-A", "OUTPUT", *translation)
-        running = Ambassador(
-            [], {"BIND": net.there, "CONNECT_TIMEOUT": "2s"}, loop="uvloop", files=None, prelude="", arguments=(),
-            links={f"A_PORT_{port}_TCP": f"tcp://{elsewhere}:80"}, prefix=net.prefix,
-        )  # fmt: skip
-        try:
-            running.ready()
-            with socket.create_connection((net.there, port), 30) as client:
-                assert final_error(client) is ConnectionResetError
-            (line,) = running.closed()
-            assert line["end"] == "connect_failed"
-            assert len(running.named("route.dials_itself")) == 1
-            assert len(running.named("connection.closed")) == 1
-        finally:
-            running.close()
