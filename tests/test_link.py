@@ -9,11 +9,11 @@ import threading
 from typing import TYPE_CHECKING
 
 from tests.support.net import LOCAL, digest_to_end, exactly, final_error, free_port, read_to_end, reset
-from tests.support.process import Ambassador
 from tests.support.servers import echo
 
 if TYPE_CHECKING:
     from tests.conftest import Launch, Serve
+    from tests.support.process import Ambassador
 
 
 def chain(ambassador: Launch, upstream: int) -> list[Ambassador]:
