@@ -128,7 +128,11 @@ class ListenerOwner(Protocol):
 
 
 class Listener:
-    """Accept the clients of one route at one address. Owns the listening socket, which it is given bound."""
+    """Accept the clients of one route at one address. Owns the listening socket, which it is given bound.
+
+    Attributes:
+        ends_alone: nobody goes on to accept from the socket when this is closed.
+    """
 
     def __init__(self, sock: socket.socket, service: Service, process: ListenerOwner) -> None:
         self.sock = sock
@@ -145,6 +149,7 @@ class Listener:
         self._will_resume = False
         self._closed = False
         self._failed = False
+        self.ends_alone = True
 
     def start(self) -> None:
         """Begin to accept."""
@@ -154,16 +159,14 @@ class Listener:
         """Accept those whose handshake is complete, so that closing resets nobody, then close the socket."""
         if not self._closed:
             if not self._failed:
-                self._ignore_newcomers()
+                if self.ends_alone:
+                    ignore_newcomers(self.sock)
                 # Bounded, so that clients who keep coming do not keep us from closing.
                 for _ in range(BACKLOG // _ACCEPTS_A_TURN):
                     if not self._accept_some():
                         break
             self._closed = True
             self._poller.close(self.sock)
-
-    def _ignore_newcomers(self) -> None:
-        ignore_newcomers(self.sock)
 
     def _on_events(self, _mask: int) -> None:
         self._accept()

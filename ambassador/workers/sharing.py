@@ -67,6 +67,7 @@ class SharingListener(Listener):
         self._accept_one = self._accept_in_turn
         self._waits = False
         self._credit = 0
+        self.ends_alone = False
 
     def close(self) -> None:
         """Accept whoever waits, then close the socket for this worker: its siblings may go on."""
@@ -75,9 +76,6 @@ class SharingListener(Listener):
         if not self._closed:
             self._poller.withdraw(self.sock)
         super().close()
-
-    def _ignore_newcomers(self) -> None:
-        """Leave them to the siblings, whose socket this is as well."""
 
     def _accept_in_turn(self) -> tuple[int, Any]:
         live = len(self._connections.live)

@@ -86,6 +86,12 @@ class WorkerProcess(Process):
         """Drain at SIGTERM, and never cut: service managers signal parent and workers at once, the parent decides."""
         self.loop.add_signal_handler(signal.SIGTERM, self.drain, "SIGTERM")
 
+    def drain_with_siblings(self, reason: str) -> None:
+        """Drain as all workers do now, so that newcomers need not be left to any of them."""
+        for listener in self.listeners:
+            listener.ends_alone = True
+        self.drain(reason)
+
     def say_ready(self) -> None:
         """Tell the parent, which waits for all."""
         self._tell(_news(self))
@@ -115,7 +121,7 @@ class _Desk:
     async def _heed(self, message: Message) -> None:
         match message:
             case {"do": "drain", "reason": reason}:
-                self._process.drain(reason)
+                self._process.drain_with_siblings(reason)
             case {"do": "cut", "reason": reason}:
                 self._process.cut(reason)
             case {"do": "reload"}:
