@@ -12,21 +12,11 @@ import pytest
 from ambassador.__main__ import _ERRANDS
 from ambassador.cli import cli
 from tests.support.net import LOCAL, black_hole, connect, exactly, final_error, free_port, read_to_end
-from tests.support.process import command
+from tests.support.process import HANGING_LOOKUP, command
 from tests.support.servers import echo, hold
 
 if TYPE_CHECKING:
     from tests.conftest import Launch, Serve
-
-HANGING_LOOKUP = """
-import socket, threading
-plain = socket.getaddrinfo
-def getaddrinfo(name, *arguments, **options):
-    if name == "silent.example":
-        threading.Event().wait()
-    return plain(name, *arguments, **options)
-socket.getaddrinfo = getaddrinfo
-"""
 
 MAPPED_LOOKUP = """
 import socket

@@ -12,23 +12,11 @@ from ambassador.config.routes import Endpoint, Route
 from ambassador.upstream.resolve import HostsFile
 from ambassador.wait import _upstream_missing
 from tests.support.net import LOCAL, free_port
-from tests.support.process import ROOT, command, environment
+from tests.support.process import ENTER, HANGING_LOOKUP, ROOT, command, environment
 from tests.support.servers import echo, hold
 
 if TYPE_CHECKING:
     from tests.conftest import Launch, Serve
-
-SILENT = """
-import socket, threading
-plain = socket.getaddrinfo
-def getaddrinfo(name, *arguments, **options):
-    if name == "silent.example":
-        threading.Event().wait()
-    return plain(name, *arguments, **options)
-socket.getaddrinfo = getaddrinfo
-from ambassador.__main__ import main
-main()
-"""
 
 
 def test_it_returns_0_once_ambassador_and_upstream_are_there(ambassador: Launch, serve: Serve) -> None:
@@ -78,7 +66,10 @@ def test_what_answers_never_is_named_at_the_timeout(serve: Serve) -> None:
     """A silent name server and a mute ambassador do not hold the end up, nor keep others from being found."""
     live, mute = serve(echo), serve(hold)
     done = subprocess.run(
-        [sys.executable, "-c", SILENT, "wait", "--timeout", "500ms", "silent.example:80", f"{LOCAL}:{live.port}"],
+        [
+            sys.executable, "-c", HANGING_LOOKUP + ENTER,
+            "wait", "--timeout", "500ms", "silent.example:80", f"{LOCAL}:{live.port}",
+        ],
         check=False, env=environment({"AMBASSADOR_ADMIN": f"{LOCAL}:{mute.port}"}), cwd=ROOT, capture_output=True,
         text=True, timeout=60,
     )  # fmt: skip

@@ -21,7 +21,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 ROOT = Path(__file__).parents[2]
-_ENTER = "from ambassador.__main__ import main\nmain()\n"
+ENTER = "from ambassador.__main__ import main\nmain()\n"
+# A prelude: the name service never answers for silent.example.
+HANGING_LOOKUP = """
+import socket, threading
+plain = socket.getaddrinfo
+def getaddrinfo(name, *arguments, **options):
+    if name == "silent.example":
+        threading.Event().wait()
+    return plain(name, *arguments, **options)
+socket.getaddrinfo = getaddrinfo
+"""
 _WITHOUT_UVLOOP = "import sys\nsys.modules['uvloop'] = None\n"
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -57,7 +67,7 @@ class Ambassador:
         variables.update({f"AMBASSADOR_{name}": value for name, value in settings.items()})
         variables.update(links)
         limit = f"import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, ({files}, {files}))\n" if files else ""
-        code = limit + (_WITHOUT_UVLOOP if loop == "asyncio" else "") + prelude + _ENTER
+        code = limit + (_WITHOUT_UVLOOP if loop == "asyncio" else "") + prelude + ENTER
         self.process = subprocess.Popen(
             [*prefix, sys.executable, "-c", code, *arguments],
             env=environment(variables),
