@@ -89,8 +89,9 @@ def draw_panel(shape: Shape, shown: Sequence[Bar]) -> str:
 
 def footer(machine: Mapping[str, str], runs: int) -> list[str]:
     """Say when, where and with which versions, in lines that fit."""
-    place = f"{machine['date']}, {machine['kernel']}, {machine['cores']} cores ({machine['processor']}), loopback"
-    versions = [f"{name} {machine[name]}" for name in list(machine)[5:]]
+    system = f"{machine['kernel']}, TCP's congestion control {machine['congestion control']}"
+    place = f"{machine['date']}, {system}, {machine['cores']} cores ({machine['processor']}), loopback"
+    versions = [f"{name} {machine[name]}" for name in list(machine)[6:]]
     text = f"Medians of {runs} interleaved runs, lines from lowest to highest; {place}; {', '.join(versions)}"
     return textwrap.wrap(text, LINE)
 

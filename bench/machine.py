@@ -80,6 +80,7 @@ def describe() -> dict[str, str]:
         "kernel": f"{platform.system()} {platform.release()}",
         "processor": processor(),
         "cores": str(len(os.sched_getaffinity(0))),
+        "congestion control": Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip(),
         "user": "root" if os.geteuid() == 0 else "not root",
         **{name: version for name, version in versions.items() if version},
     }

@@ -10,10 +10,12 @@ import hypothesis
 import pytest
 import uvloop
 
+from ambassador.relay import kernel
 from tests.support.process import Ambassador
 from tests.support.servers import Server
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tests.support.servers import Behaviour
@@ -92,3 +94,11 @@ def serve() -> Iterator[Serve]:
             return server
 
         yield start
+
+
+@pytest.fixture
+def unpaced(monkeypatch: pytest.MonkeyPatch) -> list[socket.socket]:
+    """Keep the sockets that the relay takes out of pacing, instead of doing that."""
+    taken: list[socket.socket] = []
+    monkeypatch.setattr(kernel, "stop_pacing", taken.append)
+    return taken

@@ -11,6 +11,8 @@ import os
 from errno import ECONNRESET, EINVAL, ENOSYS, EPERM
 from typing import TYPE_CHECKING
 
+from ambassador.relay import kernel
+
 if TYPE_CHECKING:
     from ambassador.relay.leg import Leg
     from ambassador.relay.pipes import Pipe
@@ -100,8 +102,7 @@ class Direction:
                 source.readable = source.finishing
                 self._full_reads = 0
             else:
-                self._full_reads += 1
-                self._full = self._full_reads >= _FULL_READS
+                self._full = self._fills()
             try:
                 sent = send(VIEW[:count])
             except BlockingIOError:
@@ -117,6 +118,13 @@ class Direction:
             if self._full_reads == _FULL_READS or self.moved >= turn_ends:
                 self._again()
                 return
+
+    def _fills(self) -> bool:
+        """Count a read that filled the buffer; tell whether the direction runs full."""
+        self._full_reads += 1
+        if self._full_reads == _FULL_READS:
+            kernel.stop_pacing(self.sink.socket)
+        return self._full_reads >= _FULL_READS
 
     def _splice(self, pipe: Pipe) -> None:
         """Move bytes by way of *pipe*, which holds what the sink has not taken."""
@@ -186,8 +194,11 @@ class Direction:
         except OSError as error:
             self._source_failed(error)
             return -1
-        if 0 < count < READ_BYTES:
+        if count == READ_BYTES:
+            self._fills()
+        elif count:
             self.source.readable = self.source.finishing
+            self._full_reads = 0
         return count
 
     def _send(self, data: bytes | memoryview) -> int:

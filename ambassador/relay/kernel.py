@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import socket
 import struct
+import sys
 import termios
 from typing import NamedTuple
 
@@ -14,6 +15,11 @@ from typing import NamedTuple
 _TCP_INFO_BYTES = 104
 _LAST_DATA_RECEIVED = 8 + 4 * 11
 _TIMES = struct.Struct("=II")
+# struct tcp_info, tcpi_min_rtt, in microseconds, since Linux 4.6. Nearer than this is the same machine or its switch.
+_MIN_RTT = 148
+_NEAR = 100
+# linux/tcp.h, TCP_CA_NAME_MAX.
+_NAME_BYTES = 16
 # Keepalive (tcp(7)): after the idle time of the settings a probe every ten seconds, five times.
 _PROBE_INTERVAL = 10
 _PROBES = 5
@@ -63,3 +69,19 @@ def set_keepalive(sock: socket.socket, idle: float) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(1, round(idle)))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _PROBE_INTERVAL)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES)
+
+
+def stop_pacing(sock: socket.socket) -> None:
+    """Let a bulk stream to a near peer go as fast as that one reads, where BBR would pace it.
+
+    BBR spreads the segments of a stream over time (draft-ietf-ccwg-bbr, section 5.6), so that no queue grows in the
+    network. Between neighbours there is no such queue: what is left of it is a timer and a reader to be woken for each
+    segment, more than half of a bulk stream's CPU and time. Reno is what every user may choose
+    (tcp_allowed_congestion_control), and on so short a way CUBIC does what Reno does (RFC 9438, section 4.3). Far
+    peers keep what the system has chosen for them.
+    """
+    with contextlib.suppress(OSError):
+        if sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, _NAME_BYTES).startswith(b"bbr"):
+            info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _MIN_RTT + 4)
+            if len(info) == _MIN_RTT + 4 and int.from_bytes(info[_MIN_RTT:], sys.byteorder) < _NEAR:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")

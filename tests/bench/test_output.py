@@ -24,6 +24,7 @@ MACHINE = {
     "kernel": "Linux 6",
     "processor": "<fast> & cheap",
     "cores": "2",
+    "congestion control": "cubic",
     "user": "root",
     "python": "3.13",
 }

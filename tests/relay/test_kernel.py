@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import socket
 import struct
 
@@ -9,7 +11,7 @@ import pytest
 
 from ambassador.relay import kernel
 from tests.support.deadline import eventually
-from tests.support.net import pair
+from tests.support.net import exactly, pair
 
 
 def test_bytes_that_the_peer_has_not_taken_are_unsent() -> None:
@@ -88,3 +90,64 @@ def test_backoff_is_bounded_where_the_kernel_can() -> None:
         except OSError:
             return
         assert longest == 10_000
+
+
+class Peer:
+    """A socket with a congestion control, so far from its peer, that keeps what is chosen instead."""
+
+    def __init__(self, name: bytes, nearest: int, *, told: int = 152) -> None:
+        self._name = name.ljust(16, b"\0")
+        self._info = struct.pack("=148xI80x", nearest)[:told]
+        self.chosen: list[bytes] = []
+
+    def getsockopt(self, level: int, option: int, size: int) -> bytes:
+        """Return the name, or the faked TCP_INFO."""
+        assert level == socket.IPPROTO_TCP
+        return {socket.TCP_CONGESTION: self._name, socket.TCP_INFO: self._info}[option][:size]
+
+    def setsockopt(self, level: int, option: int, value: bytes) -> None:
+        """Keep the choice."""
+        assert (level, option) == (socket.IPPROTO_TCP, socket.TCP_CONGESTION)
+        self.chosen.append(value)
+
+
+@pytest.mark.parametrize(
+    ("peer", "chosen"),
+    [
+        (Peer(b"bbr", 12), [b"reno"]),
+        (Peer(b"bbr2", 99), [b"reno"]),
+        (Peer(b"bbr", 100), []),  # as far as a network
+        (Peer(b"bbr", 4_294_967_295), []),  # nothing measured yet
+        (Peer(b"cubic", 12), []),  # does not pace
+        (Peer(b"bbr", 12, told=104), []),  # a kernel that does not say how far
+    ],
+)
+def test_only_a_near_peer_is_taken_out_of_pacing(peer: Peer, chosen: list[bytes]) -> None:
+    """Where BBR would pace a stream to a near peer, Reno takes over; far peers and other choices are left alone."""
+    kernel.stop_pacing(peer)  # type: ignore[arg-type]  # a fake has only what is asked
+    assert peer.chosen == chosen
+
+
+def test_a_kernel_that_refuses_the_choice_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reno may be forbidden (tcp_allowed_congestion_control): the stream goes on as it was."""
+    peer = Peer(b"bbr", 12)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(peer, "setsockopt", refuse)
+    kernel.stop_pacing(peer)  # type: ignore[arg-type]  # a fake has only what is asked
+
+
+def test_a_neighbour_of_ours_is_near_and_nothing_is_lost_at_the_change() -> None:
+    """On this kernel a connection within the machine leaves BBR amid a stream, which arrives whole."""
+    ours, theirs = pair()
+    with ours, theirs:
+        with contextlib.suppress(OSError):  # a kernel without BBR keeps its own
+            ours.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"bbr")
+        data = random.Random(7).randbytes(1 << 20)  # noqa: S311 - data, no secret
+        for start in range(0, len(data), 1 << 16):
+            ours.sendall(data[start : start + (1 << 16)])
+            kernel.stop_pacing(ours)
+            assert exactly(theirs, 1 << 16) == data[start : start + (1 << 16)]
+        assert not ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).startswith(b"bbr")

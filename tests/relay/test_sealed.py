@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import TYPE_CHECKING
+
 import pytest
 
 from ambassador.tunnel.contexts import key_tunnel
@@ -10,19 +13,44 @@ from ambassador.tunnel.keys import generate, parse
 from tests.support.deadline import soon
 from tests.support.stage import End, stage
 
+if TYPE_CHECKING:
+    import socket
+
+    from ambassador.tunnel.codec import Codec
+
 # One read takes it and the record that is broken, and no sink that is full takes all of it.
 PIECE = bytes(60_000)
 
 
-@pytest.mark.skipif(not SHARED_KEYS, reason="shared keys need Python 3.13")
-async def test_what_came_before_a_broken_record_still_arrives_while_the_other_side_speaks() -> None:
-    """A tunnel that breaks while its reader stalls and speaks loses nothing that came before, and ends by a reset."""
+def shaken_hands() -> tuple[Codec, Codec]:
+    """Return the codecs of a tunnel's two ends, the dialling one first."""
     keys = parse(generate())
     far, near = key_tunnel(keys, server_side=False).codec(), key_tunnel(keys, server_side=True).codec()
     far.handshake()
     near.handshake(far.outgoing())
     far.handshake(near.outgoing())
     near.handshake(far.outgoing())
+    return far, near
+
+
+@pytest.mark.skipif(not SHARED_KEYS, reason="shared keys need Python 3.13")
+async def test_bulk_leaves_pacing_on_both_sides_of_a_tunnel(unpaced: list[socket.socket]) -> None:
+    """A tunnel's way that runs full takes its sink out of pacing, be that the tunnel or the plain side."""
+    far, near = shaken_hands()
+    bulk = memoryview(bytes(8 << 20))
+    async with stage() as on:
+        link = on.link(codec=near)
+        await asyncio.gather(link.client.send(far.encrypt(bulk)), link.upstream.exactly(len(bulk)))
+        assert set(unpaced) == {link.relay.upstream.socket}
+        unpaced.clear()
+        await asyncio.gather(link.upstream.send(bytes(bulk)), link.client.exactly(len(bulk)))
+        assert set(unpaced) == {link.relay.client.socket}
+
+
+@pytest.mark.skipif(not SHARED_KEYS, reason="shared keys need Python 3.13")
+async def test_what_came_before_a_broken_record_still_arrives_while_the_other_side_speaks() -> None:
+    """A tunnel that breaks while its reader stalls and speaks loses nothing that came before, and ends by a reset."""
+    far, near = shaken_hands()
     async with stage() as on:
         link = on.link(start=False, codec=near)
         sink = End(link.relay.upstream.socket)

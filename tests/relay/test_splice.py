@@ -60,6 +60,22 @@ async def test_small_messages_are_never_spliced(spliced: list[int]) -> None:
         assert spliced == []
 
 
+@pytest.mark.parametrize("writer", ["client", "upstream"])
+async def test_only_the_way_out_of_bulk_leaves_pacing(writer: str, unpaced: list[socket.socket]) -> None:
+    """Small messages leave the congestion control alone; a direction that runs full takes its sink out of pacing."""
+    async with stage() as on:
+        link = on.link()
+        source, sink = link.ends(writer)
+        for _ in range(200):
+            await source.send(b"x" * 1000)
+            await sink.exactly(1000)
+        assert unpaced == []
+        await asyncio.gather(source.send(bytes(BULK)), sink.exactly(BULK))
+        out = link.relay.upstream if writer == "client" else link.relay.client
+        assert set(unpaced) == {out.socket}
+        assert len(unpaced) < BULK // (1 << 20), "not at every read"
+
+
 async def test_a_pipe_goes_back_when_the_direction_is_idle_again(spliced: list[int]) -> None:
     """After a burst, a direction that waits for more holds no pipe, and the pool has it back."""
     async with stage(pipes=1) as on:
