@@ -74,7 +74,7 @@ def set_keepalive(sock: socket.socket, idle: float) -> None:
 def stop_pacing(sock: socket.socket) -> None:
     """Let a bulk stream to a near peer go as fast as that one reads, where BBR would pace it.
 
-    BBR spreads the segments of a stream over time (draft-ietf-ccwg-bbr, section 5.6), so that no queue grows in the
+    BBR spreads the segments of a stream over time (draft-ietf-ccwg-bbr, "Pacing Rate"), so that no queue grows in the
     network. Between neighbours there is no such queue: what is left of it is a timer and a reader to be woken for each
     segment, more than half of a bulk stream's CPU and time. Reno is what every user may choose
     (tcp_allowed_congestion_control), and on so short a way CUBIC does what Reno does (RFC 9438, section 4.3). Far
