@@ -1,6 +1,6 @@
 """A relay that splices and does nothing else, one client at a time: `python -m bench.relays.floor LISTEN UPSTREAM`.
 
-What it costs is the kernel's own part of a bulk stream, below which no relay that splices can be.
+What it costs is the kernel's own part of a bulk stream, below which no relay that splices can be. BBR would pace it.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ def main(listen: int, upstream: int) -> None:
                 for sock in (client, far):
                     sock.setblocking(False)  # noqa: FBT003 - the name of it
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
                 down = threading.Thread(target=one_way, args=(far, client))
                 down.start()
                 one_way(client, far)
