@@ -8,7 +8,7 @@ back. The switch is made only while nothing is held, in either way.
 from __future__ import annotations
 
 import os
-from errno import ECONNRESET, EINVAL, ENOSYS, EPERM
+from errno import ECONNRESET, EINVAL, ENOSYS, EPERM, EPIPE
 from typing import TYPE_CHECKING
 
 from ambassador.relay import kernel
@@ -139,8 +139,12 @@ class Direction:
                 self.blocked = True
                 return
             except OSError as error:
-                self.relay.lose(self.sink, error.errno or ECONNRESET)
+                # What cut the last splice short was perhaps this error, which the kernel told nobody then. EPIPE, which
+                # tells of a reset after an end of stream, is what is left of any reset.
+                lost = ECONNRESET if pipe.short and error.errno == EPIPE else error.errno
+                self.relay.lose(self.sink, lost or ECONNRESET)
                 return
+            pipe.short = sent < pipe.filled
             pipe.filled -= sent
             self.moved += sent
             moved += sent

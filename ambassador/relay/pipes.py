@@ -16,13 +16,19 @@ _ASK_PAUSE = 1.0
 
 
 class Pipe:
-    """A pipe and how many bytes are in it. Whoever took it from the pool closes it or gives it back empty."""
+    """A pipe and how many bytes are in it. Whoever took it from the pool closes it or gives it back empty.
 
-    __slots__ = ("filled", "read_end", "size", "write_end")
+    Attributes:
+        filled: bytes in it.
+        short: the last splice out of it took less than all.
+    """
+
+    __slots__ = ("filled", "read_end", "short", "size", "write_end")
 
     def __init__(self) -> None:
         self.read_end, self.write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.filled = 0
+        self.short = False
         self.size = 0
 
     def close(self) -> None:

@@ -147,6 +147,28 @@ async def test_a_reset_amid_splicing_gives_no_filled_pipe_back(victim: str) -> N
     await soon(lambda: len(os.listdir("/proc/self/fd")) <= descriptors)
 
 
+async def test_a_reset_that_a_splice_swallowed_is_no_end_of_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A splice that a reset cuts short tells what went and drops the error: the writer is reset all the same."""
+    splice = os.splice
+
+    async with stage(pipes=1) as on:
+        link = on.link()
+        sink = link.relay.upstream.socket
+
+        def cut_short(source: int, target: int, count: int, *, flags: int) -> int:
+            if target != sink.fileno() or link.upstream.socket.fileno() < 0:
+                return splice(source, target, count, flags=flags)
+            sent = splice(source, target, count // 2, flags=flags)
+            link.upstream.reset()
+            assert sink.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNRESET, "and it is told once only"
+            return sent
+
+        monkeypatch.setattr(os, "splice", cut_short)
+        with pytest.raises(ConnectionResetError):
+            await link.client.send(bytes(BULK))
+        assert await link.ended() == "upstream_reset"
+
+
 async def test_a_kernel_that_does_not_splice_costs_no_byte(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where splice is refused before the first byte, copying takes over, nothing is lost, and it is not tried again."""
     attempts = []
