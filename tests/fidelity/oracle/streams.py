@@ -168,6 +168,11 @@ def _resets() -> tuple[Scenario, ...]:
             (read_to_end(), tell("heard"), await_error()),
         ),
         *both_ways(
+            "reset at once after the end of the stream",
+            (send(SMALL), end_of_stream(), reset(), tell("over")),
+            (wait("over"), read_to_end(), await_error()),
+        ),
+        *both_ways(
             "reset instead of an answer",
             (read_to_end(), reset()),
             (send(SMALL), end_of_stream(), read_to_end()),
