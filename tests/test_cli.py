@@ -308,10 +308,12 @@ def test_a_host_that_sounds_like_a_command_is_one(run: Run, monkeypatch: pytest.
         assert run(*arguments)[0] == 80
 
 
+# A shell that runs the tests in the background has them, and so this, ignore SIGINT.
 WAITING = """
-import sys, time
+import signal, sys, time
 import ambassador.wait
 from ambassador.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
 def run(*_, **__):
     print("waiting", flush=True)
     time.sleep(60)
