@@ -131,12 +131,15 @@ def test_only_a_near_peer_is_taken_out_of_pacing(peer: Peer, chosen: list[bytes]
 def test_a_kernel_that_refuses_the_choice_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reno may be forbidden (tcp_allowed_congestion_control): the stream goes on as it was."""
     peer = Peer(b"bbr", 12)
+    asked: list[object] = []
 
-    def refuse(*_: object) -> None:
+    def refuse(_level: int, _option: int, value: bytes) -> None:
+        asked.append(value)
         raise PermissionError
 
     monkeypatch.setattr(peer, "setsockopt", refuse)
     kernel.stop_pacing(peer)  # type: ignore[arg-type]  # a fake has only what is asked
+    assert asked == [b"reno"]
 
 
 def test_a_neighbour_of_ours_is_near_and_nothing_is_lost_at_the_change() -> None:
