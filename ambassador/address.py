@@ -17,7 +17,12 @@ class Address:
 
     def __str__(self) -> str:
         """Write the address so that `parse_address` reads it back."""
-        return f"{bracketed(self.host)}:{self.port}"
+        return written(self.host, self.port)
+
+
+def written(host: str, port: int) -> str:
+    """Write an address without making an object of it first."""
+    return f"{bracketed(host)}:{port}"
 
 
 def bracketed(host: str) -> str:

@@ -29,7 +29,11 @@ MOST_PENDING = 1024
 
 
 class Door:
-    """What every client of a process has to pass."""
+    """What every client of a process has to pass.
+
+    Attributes:
+        guarded: somebody may be refused, or has something to prove.
+    """
 
     def __init__(
         self, *, allow: tuple[Network, ...], proxy_from: tuple[Network, ...], credentials: Credentials | None,
@@ -41,6 +45,7 @@ class Door:
         self.timeout = timeout
         self.poller = poller
         self.deadlines = deadlines
+        self.guarded = bool(allow or proxy_from or credentials)
         self._most_pending = most_pending
         self._pending: dict[Admission, None] = {}
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import structlog
 
-from ambassador.address import Address, unmapped
+from ambassador.address import Address, unmapped, written
 from ambassador.proxy_protocol import encode
 from ambassador.relay import Leg, Relay, kernel, reset_on_close
 
@@ -58,7 +58,7 @@ class Connection:
         "kept_alive", "leg", "peer", "progress", "quiet_since", "relay", "service", "started", "upstream",
     )  # fmt: skip
 
-    def __init__(self, service: Service, sock: socket.socket, peer: tuple[str, int], *, number: int) -> None:
+    def __init__(self, service: Service, sock: socket.SocketType, peer: tuple[str, int], number: int) -> None:
         self.service = service
         self.id = number
         self.peer = peer
@@ -79,7 +79,7 @@ class Connection:
     @property
     def client_address(self) -> str:
         """The client as logs write it."""
-        return str(Address(*self.peer))
+        return written(*self.peer)
 
     @property
     def admitted_yet(self) -> bool:
@@ -102,11 +102,12 @@ class Connection:
 
     def _begin(self) -> None:
         poller, door = self.service.poller, self.service.door
-        if door.refuses(self.peer[0]):
+        if door.guarded and door.refuses(self.peer[0]):
             poller.register(self.leg.socket, self.leg.note)
             self._drop_client("not_allowed", None)
             return
-        self._admission = door.admission(self.leg, self.peer[0], self)
+        if door.guarded:
+            self._admission = door.admission(self.leg, self.peer[0], self)
         if self._admission is None:
             poller.register(self.leg.socket, self._while_dialling)
             self._begin_dial()
@@ -145,7 +146,7 @@ class Connection:
         service.counters.connect.observe(self.connect_seconds)
         if service.traced:
             log.debug("connection.connected", id=self.id, upstream=address, after=round(self.connect_seconds, 6))
-        self.relay = relay = Relay(self.leg, leg, poller=service.poller, pipes=service.pipes, owner=self)
+        self.relay = relay = Relay(self.leg, leg, service.poller, service.pipes, self)
         if self._early:
             relay.up.begin_with(self._early)
             self._early = b""

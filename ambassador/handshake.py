@@ -26,7 +26,7 @@ class Handshake:
     __slots__ = ("_codec", "_done", "_failed", "_over", "_sock", "_unsent")
 
     def __init__(
-        self, sock: socket.socket, codec: Codec, *, done: Callable[[], None], failed: Callable[[str], None]
+        self, sock: socket.SocketType, codec: Codec, *, done: Callable[[], None], failed: Callable[[str], None]
     ) -> None:
         self._sock = sock
         self._codec = codec

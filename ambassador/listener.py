@@ -112,13 +112,15 @@ def ignore_newcomers(sock: socket.socket) -> None:
 
 
 class ListenerOwner(Protocol):
-    """The process that a listener is part of."""
+    """The process that a listener is part of.
+
+    Attributes:
+        next_id: returns the number of a new connection.
+    """
 
     connections: Connections
     poller: Poller
-
-    def next_id(self) -> int:
-        """Return the number of a new connection."""
+    next_id: Callable[[], int]
 
     def dialler(self, peer: tuple[str, int]) -> Connection | None:
         """Return the connection of this very process whose dial *peer* may be."""
@@ -197,10 +199,11 @@ class Listener:
                     self._failed = True
                     self._process.listener_failed(self, error)
                 return False
-            self._admit(socket.socket(self._family, socket.SOCK_STREAM, 0, fileno=fd), peer)
+            # The base of socket.socket, as in `dial`.
+            self._admit(socket.SocketType(self._family, socket.SOCK_STREAM, 0, fd), peer)
         return True
 
-    def _admit(self, sock: socket.socket, peer: tuple[str, int]) -> None:
+    def _admit(self, sock: socket.SocketType, peer: tuple[str, int]) -> None:
         sock.settimeout(0)
         if self._paused_for is not None:
             self._say_resumed()
@@ -210,7 +213,7 @@ class Listener:
             reset_on_close(sock)
             sock.close()
             return
-        connection = Connection(self.service, sock, peer, number=self._process.next_id())
+        connection = Connection(self.service, sock, peer, self._process.next_id())
         connection.dialler = dialler
         self._connections.add(connection)
         connection.start()

@@ -46,29 +46,29 @@ class Poller:
         self._handlers: dict[int, Handler] = {}
         self._again: list[Callable[[], None]] = []
         self._again_scheduled = False
-        self._buried: list[socket.socket] = []
+        self._buried: list[socket.SocketType] = []
         self._in_turn = False
         loop.add_reader(self._epoll.fileno(), self._turn)
 
-    def register(self, sock: socket.socket, handler: Handler) -> None:
+    def register(self, sock: socket.SocketType, handler: Handler) -> None:
         """Call *handler* with the event mask whenever something changes at *sock*, and once with its present state."""
         fd = sock.fileno()
         self._handlers[fd] = handler
         self._epoll.register(fd, _EVERYTHING)
 
-    def rehandle(self, sock: socket.socket, handler: Handler) -> None:
+    def rehandle(self, sock: socket.SocketType, handler: Handler) -> None:
         """Give the events of a registered socket to another handler, which is told nothing about its present state."""
         self._handlers[sock.fileno()] = handler
 
-    def mute(self, sock: socket.socket) -> None:
+    def mute(self, sock: socket.SocketType) -> None:
         """Tell no more of bytes that arrive at a socket, which would be an event for each segment; of all else, yes."""
         self._epoll.modify(sock.fileno(), _BUT_INPUT)
 
-    def unmute(self, sock: socket.socket) -> None:
+    def unmute(self, sock: socket.SocketType) -> None:
         """Tell of everything again, and once of the present state."""
         self._epoll.modify(sock.fileno(), _EVERYTHING)
 
-    def close(self, sock: socket.socket) -> None:
+    def close(self, sock: socket.SocketType) -> None:
         """Close a registered socket; its handler is not called again."""
         self._handlers.pop(sock.fileno(), None)
         if self._in_turn:
@@ -76,7 +76,7 @@ class Poller:
         else:
             sock.close()
 
-    def withdraw(self, sock: socket.socket) -> None:
+    def withdraw(self, sock: socket.SocketType) -> None:
         """Hand out no more events of a socket that other processes have open, too: epoll goes on when we close ours."""
         self._handlers.pop(sock.fileno(), None)
         self._epoll.unregister(sock.fileno())

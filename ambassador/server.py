@@ -101,7 +101,11 @@ class Process:
         if self.settings.admin is not None:
             own.append(self.settings.admin)  # a client of a route that led there would pass for one of this machine
         self._own_listens = {(address.host, address.port) for address in own}
-        self._ids = itertools.count(1)
+        # At every address: of IPv4, which is what a listener at all of IPv6 takes, too, and of IPv6.
+        self._own_wide_ports = tuple(
+            {address.port for address in own if address.host in every} for every in (("", "::", "0.0.0.0"), ("", "::"))
+        )
+        self.next_id = itertools.count(1).__next__
         self._stopped = asyncio.Event()
         self._make_services()
         loop.set_exception_handler(_say_fault)
@@ -265,18 +269,14 @@ class Process:
         self.exit_code = 1
         self._stopped.set()
 
-    def next_id(self) -> int:
-        """Return the number of a new connection."""
-        return next(self._ids)
-
     def is_own(self, host: str, port: int) -> bool:
         """Tell whether *host* and *port* are a listener of this process, or its admin address."""
         host = unmapped(host)
         host = _UNSPECIFIED.get(host, host)
         if (host, port) in self._own_listens:
             return True
-        wide = ("", "::") if ":" in host else ("", "::", "0.0.0.0")
-        return any((every, port) in self._own_listens for every in wide) and self.local.has(host)
+        wide = self._own_wide_ports[":" in host]
+        return port in wide and self.local.has(host)
 
     def dialler(self, peer: tuple[str, int]) -> Connection | None:
         """Return the connection whose dial *peer*, just accepted, may be, brought back by address translation.

@@ -118,14 +118,13 @@ def test_an_unknown_name_ends_connect_unresolved(ambassador: Launch, loop_name: 
 
 UNREACHABLE = """
 import errno, socket
-class Socket(socket.socket):
+class Socket(socket.SocketType):
     def connect_ex(self, address):
         return errno.{error}
 from ambassador.upstream import dial
-plain = socket.socket
 class module:
     def __getattr__(self, name):
-        return Socket if name == "socket" else getattr(socket, name)
+        return Socket if name == "SocketType" else getattr(socket, name)
 dial.socket = module()
 """
 
@@ -178,7 +177,7 @@ FAILING = """
 from ambassador.relay import direction
 def broken(self):
     raise LookupError("broken on purpose")
-direction.Direction._copy = broken
+direction.Direction.pump = broken
 """
 
 

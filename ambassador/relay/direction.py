@@ -72,27 +72,16 @@ class Direction:
 
     def pump(self) -> None:
         """Move bytes until the source is dry, the sink is full, or the turn is used up."""
-        if self.over:
+        if (self._full or self.blocked or self.over) and not self._copies_now():
             return
-        if self._full and self._pipe is None and not self.blocked:
-            self._pipe = None if self.source.urgent else self.relay.pipes.take()
-        if self._pipe is not None:
-            self._splice(self._pipe)
-        elif not self.blocked or self._send_held():
-            self._copy()
-
-    def _copy(self) -> None:
         source, sink = self.source, self.sink
         recv_into, send = source.socket.recv_into, sink.socket.send
         turn_ends = self.moved + TURN_BYTES
         while source.readable:
             try:
                 count = recv_into(_BUFFER)
-            except BlockingIOError:
-                source.readable = False
-                return
             except OSError as error:
-                self._source_failed(error)
+                self._nothing_read(error)
                 return
             if count == 0:
                 self.relay.read_to_end(self)
@@ -118,6 +107,17 @@ class Direction:
             if self._full_reads == _FULL_READS or self.moved >= turn_ends:
                 self._again()
                 return
+
+    def _copies_now(self) -> bool:
+        """Do what is due before bytes are copied, or instead of it; tell whether they are to be copied now."""
+        if self.over:
+            return False
+        if self._full and self._pipe is None and not self.blocked:
+            self._pipe = None if self.source.urgent else self.relay.pipes.take()
+        if self._pipe is not None:
+            self._splice(self._pipe)
+            return False
+        return not self.blocked or self._send_held()
 
     def _fills(self) -> bool:
         """Count a read that filled the buffer; tell whether the direction runs full."""
@@ -177,7 +177,7 @@ class Direction:
                 self._stop_splicing()
                 self._again()
             else:
-                self._source_failed(error)
+                self._nothing_read(error)
             return False
         if pipe.filled == 0:
             self.relay.read_to_end(self)
@@ -192,11 +192,8 @@ class Direction:
         """Read into the shared buffer: how much, 0 at the end of stream, or -1 when there is nothing, or an error."""
         try:
             count = self.source.socket.recv_into(_BUFFER)
-        except BlockingIOError:
-            self.source.readable = False
-            return -1
         except OSError as error:
-            self._source_failed(error)
+            self._nothing_read(error)
             return -1
         if count == READ_BYTES:
             self._fills()
@@ -225,9 +222,13 @@ class Direction:
             self.relay.pipes.give_back(self._pipe)
             self._pipe = None
 
-    def _source_failed(self, error: OSError) -> None:
-        self.over = True
-        self.relay.lose(self.source, error.errno or ECONNRESET)
+    def _nothing_read(self, error: OSError) -> None:
+        """Wait for the next event, unless this is how the source ends."""
+        if isinstance(error, BlockingIOError):
+            self.source.readable = False
+        else:
+            self.over = True
+            self.relay.lose(self.source, error.errno or ECONNRESET)
 
     def _again(self) -> None:
         """Go on in the next turn, once: an event in between must not win this direction a second turn a round."""
@@ -251,7 +252,8 @@ class Direction:
         self.over = True
         self.blocked = False
         self._held = None
-        self._stop_splicing()
+        if self._pipe is not None:
+            self._stop_splicing()
 
     def _send_held(self) -> bool:
         """Send what the sink had no room for; tell whether all of it went."""

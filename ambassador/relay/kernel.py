@@ -42,7 +42,7 @@ class Silence(NamedTuple):
     heard: float
 
 
-def unsent(sock: socket.socket) -> int:
+def unsent(sock: socket.SocketType) -> int:
     """Count the bytes in the send queue that the peer has not acknowledged (SIOCOUTQ, tcp(7)); its FIN counts one."""
     # Linux gives SIOCOUTQ the number of the terminals' TIOCOUTQ.
     answer = array.array("i", [0])
@@ -50,20 +50,20 @@ def unsent(sock: socket.socket) -> int:
     return answer[0]
 
 
-def silence(sock: socket.socket) -> Silence:
+def silence(sock: socket.SocketType) -> Silence:
     """Ask TCP_INFO how long the peer has been silent, and whether it owes an answer."""
     info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
     data, acknowledgement = _TIMES.unpack_from(info, _LAST_DATA_RECEIVED)
     return Silence(unanswered=bool(info[2]) or info[3] > 1, heard=min(data, acknowledgement) / 1000)
 
 
-def bound_backoff(sock: socket.socket) -> None:
+def bound_backoff(sock: socket.SocketType) -> None:
     """Have the kernel ask a silent peer at least every ten seconds, where it can."""
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.IPPROTO_TCP, _TCP_RTO_MAX_MS, _LONGEST_BACKOFF)
 
 
-def set_keepalive(sock: socket.socket, idle: float) -> None:
+def set_keepalive(sock: socket.SocketType, idle: float) -> None:
     """Have the kernel probe the peer after *idle* seconds without a word of it."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(1, round(idle)))
@@ -71,7 +71,7 @@ def set_keepalive(sock: socket.socket, idle: float) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES)
 
 
-def stop_pacing(sock: socket.socket) -> None:
+def stop_pacing(sock: socket.SocketType) -> None:
     """Let a bulk stream to a near peer go as fast as that one reads, where BBR would pace it.
 
     BBR spreads the segments of a stream over time (draft-ietf-ccwg-bbr, "Pacing Rate"), so that no queue grows in the

@@ -50,7 +50,7 @@ class Leg:
     out: Direction
     relay: Relay
 
-    def __init__(self, name: str, sock: socket.socket, codec: Codec | None = None) -> None:
+    def __init__(self, name: str, sock: socket.SocketType, codec: Codec | None = None) -> None:
         self.name = name
         self.socket = sock
         self.codec = codec
@@ -103,7 +103,7 @@ class Leg:
             self.error = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or errno.ECONNRESET
 
 
-def reset_on_close(sock: socket.socket) -> None:
+def reset_on_close(sock: socket.SocketType) -> None:
     """Make the coming close() a reset (RFC 9293, section 3.10.5), whatever is still queued."""
     # A socket that is gone already needs no reset.
     with contextlib.suppress(OSError):

@@ -62,7 +62,7 @@ class Relay:
         "upstream",
     )  # fmt: skip
 
-    def __init__(self, client: Leg, upstream: Leg, *, poller: Poller, pipes: Pipes, owner: RelayOwner) -> None:
+    def __init__(self, client: Leg, upstream: Leg, poller: Poller, pipes: Pipes, owner: RelayOwner) -> None:
         self.client = client
         self.upstream = upstream
         self.poller = poller

@@ -13,7 +13,7 @@ import socket
 from typing import TYPE_CHECKING, Protocol
 
 from ambassador import poller
-from ambassador.address import Address
+from ambassador.address import written
 from ambassador.relay import Leg, reset_on_close
 from ambassador.upstream.local import FIRST_EPHEMERAL_PORT
 
@@ -26,6 +26,7 @@ _TOO_SHORT = 0.1
 _REWRITE_LOOKS = 5
 _REWRITE_PAUSE = 0.01
 
+_STREAM = socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 _ENDS = {
     errno.ECONNREFUSED: "connect_refused",
     errno.ETIMEDOUT: "connect_timeout",
@@ -82,7 +83,7 @@ class Dial:
         self.end = "connect_timeout"
         self.error = "no answer in time"
         self.holds_place = False
-        self._sock: socket.socket | None = None
+        self._sock: socket.SocketType | None = None
         self._leg: Leg | None = None
         self._attempt = ""
         self._at = -1
@@ -90,7 +91,7 @@ class Dial:
         self._tried = False
 
     @property
-    def connecting(self) -> socket.socket | None:
+    def connecting(self) -> socket.SocketType | None:
         """The socket that is being connected at the moment."""
         return self._sock
 
@@ -154,30 +155,27 @@ class Dial:
     def _try_next(self) -> None:
         """Try the addresses that are left, one after the other, until one is being connected or none is left."""
         try:
-            self._go_on()
+            while self.owner is not None:
+                if self._addresses:
+                    if self._connect(self._addresses.pop(0)):
+                        return
+                elif self._at + 1 < len(self.upstream.endpoints):
+                    self._at += 1
+                    self._looks = 0
+                    if self._look_up():
+                        return
+                elif self._passing:
+                    self.upstream.rest(self)
+                    return
+                else:
+                    self._fail()
+                    return
         except Exception as error:  # noqa: BLE001 - a dial ends here, the process does not
             self._drop_socket()
             owner, self.owner = self.owner, None
             self.upstream.dial_over(self)
             if owner is not None:
                 owner.dial_broke(error)
-
-    def _go_on(self) -> None:
-        while self.owner is not None:
-            if self._addresses:
-                if self._connect(self._addresses.pop(0)):
-                    return
-            elif self._at + 1 < len(self.upstream.endpoints):
-                self._at += 1
-                self._looks = 0
-                if self._look_up():
-                    return
-            elif self._passing:
-                self.upstream.rest(self)
-                return
-            else:
-                self._fail()
-                return
 
     def _look_up(self) -> bool:
         """Find the addresses of the present endpoint. Tell whether the answer is still to come."""
@@ -229,7 +227,7 @@ class Dial:
 
     def _connect(self, host: str) -> bool:
         """Begin to connect. Tell whether the outcome is still to come."""
-        self._attempt = str(Address(host, self._port))
+        self._attempt = written(host, self._port)
         if self.upstream.is_own(host, self._port):
             self._note("connect_failed", self.upstream.own_dial(self._attempt))
             return False
@@ -268,7 +266,7 @@ class Dial:
             else:
                 self._connected(sock, mask, 0)
 
-    def _connected(self, sock: socket.socket, mask: int, error_number: int) -> None:
+    def _connected(self, sock: socket.SocketType, mask: int, error_number: int) -> None:
         """Hand the connection over, or shake hands on it first."""
         self._leg = leg = Leg("upstream", sock)
         leg.error = error_number
@@ -327,15 +325,16 @@ class Dial:
             self._sock = self._leg = None
 
 
-def _new_socket(host: str) -> socket.socket:
+def _new_socket(host: str) -> socket.SocketType:
+    # What socket.socket adds to its base, making files, costs Python code at each start and close.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    sock = socket.SocketType(family, _STREAM)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)  # as in `listener.bind`
     return sock
 
 
-def _met_itself(sock: socket.socket) -> bool:
+def _met_itself(sock: socket.SocketType) -> bool:
     """Tell whether the kernel gave the socket the very port that it dials, so that TCP connected it to itself."""
     try:
         return bool(sock.getsockname() == sock.getpeername())

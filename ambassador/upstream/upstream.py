@@ -132,7 +132,8 @@ class Upstream:
         dial.holds_place = False
         self._under_way -= 1
         self._places.pop(dial, None)
-        self._admit_queued()
+        if self._queue:
+            self._admit_queued()
 
     def _admit_queued(self) -> None:
         if self._admitting:

@@ -70,7 +70,7 @@ class WorkerProcess(Process):
     ) -> None:
         super().__init__(configuration, loop, share=place.workers)
         # A connection's number, modulo the number of workers, says whose it is.
-        self._ids = itertools.count(place.first * place.workers + place.index, place.workers)
+        self.next_id = itertools.count(place.first * place.workers + place.index, place.workers).__next__
         self._place = place
         self._loads = loads
         self._tell = tell
