@@ -71,6 +71,20 @@ def set_keepalive(sock: socket.SocketType, idle: float) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES)
 
 
+def delay_acknowledgement(sock: socket.SocketType) -> None:
+    """Let the segment that ends the handshake of a coming connect() be the one with the first bytes: one less to send.
+
+    Where there are none, `acknowledge` has to follow. The kernel waits 200 ms for either (TCP_QUICKACK, tcp(7); the
+    flag is back to its default once the peer has answered).
+    """
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+
+
+def acknowledge(sock: socket.SocketType) -> None:
+    """Send the acknowledgement that is due, if one is."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+
 def stop_pacing(sock: socket.SocketType) -> None:
     """Let a bulk stream to a near peer go as fast as that one reads, where BBR would pace it.
 

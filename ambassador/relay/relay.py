@@ -88,12 +88,17 @@ class Relay:
             self.fail(error)
 
     def _begin(self) -> None:
+        if self.client.error:
+            kernel.acknowledge(self.upstream.socket)  # a server sees a client that comes and is reset, not nobody
         for leg in (self.client, self.upstream):
             if leg.error and not self.over:
                 self.lose(leg, leg.error)
             # Early data and the rest of a handshake wait for no event.
             if not self.over and (leg.readable or leg.out.blocked or leg.codec):
                 leg.out.resume()
+        if not self.up.moved and not self.over:
+            # The dial left that to the first bytes, and a server that speaks first waits for it.
+            kernel.acknowledge(self.upstream.socket)
 
     def cut(self) -> None:
         """End both sides by a reset, at once. Reports nothing: whoever cuts knows why."""

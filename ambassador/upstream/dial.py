@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ambassador import poller
 from ambassador.address import written
-from ambassador.relay import Leg, reset_on_close
+from ambassador.relay import Leg, kernel, reset_on_close
 from ambassador.upstream.local import FIRST_EPHEMERAL_PORT
 
 if TYPE_CHECKING:
@@ -45,7 +45,10 @@ class DialOwner(Protocol):
     """Who asked for a dial, and gets exactly one answer unless it cancels."""
 
     def dialled(self, leg: Leg, address: str, endpoint: int) -> None:
-        """Take over the upstream's leg: connected, registered with the poller, its handshake done if there is one."""
+        """Take over the upstream's leg: connected, registered with the poller, its handshake done if there is one.
+
+        The server may not know yet that it is connected: first bytes tell it, or `kernel.acknowledge`.
+        """
 
     def dial_failed(self, end: str, error: str) -> None:
         """Take note that there is no connection, with the `end` of the access log and a reason."""
@@ -331,6 +334,7 @@ def _new_socket(host: str) -> socket.SocketType:
     sock = socket.SocketType(family, _STREAM)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)  # as in `listener.bind`
+    kernel.delay_acknowledgement(sock)
     return sock
 
 
