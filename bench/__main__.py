@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from bench.chart import chart
 from bench.machine import describe, raise_file_limit
+from bench.network import leave_the_machines
 from bench.report import as_json, configurations
 from bench.results import Results
 from bench.runner import run_shape
@@ -62,7 +63,7 @@ def main() -> None:
     raise_file_limit()
     scale = QUICK if arguments.quick else Scale()
     runs = arguments.runs or (QUICK_RUNS if arguments.quick else RUNS)
-    machine = describe()
+    machine = describe(leave_the_machines())
     print(", ".join(f"{name} {value}" for name, value in machine.items()))
     print(f"{runs} runs, medians (lowest-highest); ratios are taken run by run", flush=True)
     shapes = [replace(shape, title=shape.title.format_map(vars(scale))) for shape in shapes]

@@ -90,8 +90,9 @@ def draw_panel(shape: Shape, shown: Sequence[Bar]) -> str:
 def footer(machine: Mapping[str, str], runs: int) -> list[str]:
     """Say when, where and with which versions, in lines that fit."""
     system = f"{machine['kernel']}, TCP's congestion control {machine['congestion control']}"
-    place = f"{machine['date']}, {system}, {machine['cores']} cores ({machine['processor']}), loopback"
-    versions = [f"{name} {machine[name]}" for name in list(machine)[6:]]
+    cores = f"{machine['cores']} cores ({machine['processor']})"
+    place = f"{machine['date']}, {system}, {cores}, network {machine['network']}"
+    versions = [f"{name} {machine[name]}" for name in list(machine)[7:]]
     text = f"Medians of {runs} interleaved runs, lines from lowest to highest; {place}; {', '.join(versions)}"
     return textwrap.wrap(text, LINE)
 

@@ -67,8 +67,8 @@ def processor() -> str:
     return found[1] if found else platform.machine()
 
 
-def describe() -> dict[str, str]:
-    """Collect what a reader needs to judge the figures."""
+def describe(network: str) -> dict[str, str]:
+    """Collect what a reader needs to judge the figures, which come from *network*."""
     versions = {
         "python": platform.python_version(),
         "uvloop": package_version("uvloop"),
@@ -81,6 +81,7 @@ def describe() -> dict[str, str]:
         "processor": processor(),
         "cores": str(len(os.sched_getaffinity(0))),
         "congestion control": Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip(),
+        "network": network,
         "user": "root" if os.geteuid() == 0 else "not root",
         **{name: version for name, version in versions.items() if version},
     }

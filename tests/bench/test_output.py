@@ -25,6 +25,7 @@ MACHINE = {
     "processor": "<fast> & cheap",
     "cores": "2",
     "congestion control": "cubic",
+    "network": "in a namespace of its own",
     "user": "root",
     "python": "3.13",
 }
