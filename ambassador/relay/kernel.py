@@ -74,14 +74,14 @@ def set_keepalive(sock: socket.SocketType, idle: float) -> None:
 def delay_acknowledgement(sock: socket.SocketType) -> None:
     """Let the segment that ends the handshake of a coming connect() be the one with the first bytes: one less to send.
 
-    Where there are none, `acknowledge` has to follow. The kernel waits 200 ms for either (TCP_QUICKACK, tcp(7); the
-    flag is back to its default once the peer has answered).
+    `acknowledge` has to follow, for where there are none, or the peer's window is closed yet: the kernel would wait for
+    200 ms (TCP_QUICKACK, tcp(7)). The flag is back to its default once the peer has answered.
     """
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
 
 
 def acknowledge(sock: socket.SocketType) -> None:
-    """Send the acknowledgement that is due, if one is."""
+    """Send the acknowledgement that is due, if no bytes have taken it along."""
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 

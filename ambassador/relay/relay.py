@@ -96,8 +96,9 @@ class Relay:
             # Early data and the rest of a handshake wait for no event.
             if not self.over and (leg.readable or leg.out.blocked or leg.codec):
                 leg.out.resume()
-        if not self.up.moved and not self.over:
-            # The dial left that to the first bytes, and a server that speaks first waits for it.
+        if not self.over:
+            # The dial left that to the first bytes. A server that speaks first waits for it, and so does a SYN proxy,
+            # which opens no window before, so that no byte has left by now.
             kernel.acknowledge(self.upstream.socket)
 
     def cut(self) -> None:

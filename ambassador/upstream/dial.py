@@ -47,7 +47,7 @@ class DialOwner(Protocol):
     def dialled(self, leg: Leg, address: str, endpoint: int) -> None:
         """Take over the upstream's leg: connected, registered with the poller, its handshake done if there is one.
 
-        The server may not know yet that it is connected: first bytes tell it, or `kernel.acknowledge`.
+        The server may not know yet that it is connected: first bytes tell it, and `kernel.acknowledge` makes sure.
         """
 
     def dial_failed(self, end: str, error: str) -> None:

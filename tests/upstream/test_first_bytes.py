@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ambassador.relay import Leg, Pipes, Relay
+from ambassador.relay import Leg, Pipes, Relay, kernel
 from tests.support.deadline import soon
 from tests.support.dials import dialling
 from tests.support.net import LOCAL, pair
@@ -101,6 +101,26 @@ async def test_a_server_of_a_silent_client_is_told_at_once(listener: socket.sock
     async with scene(listener) as on:
         on.relay.start()
         assert segments(on.leg.socket) == 2
+
+
+async def test_bytes_that_the_server_lets_in_later_do_not_keep_the_handshake(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A SYN proxy answers with a closed window: bytes that wait for it take no acknowledgement along."""
+    acknowledged: list[tuple[socket.SocketType, int]] = []
+    acknowledge = kernel.acknowledge
+
+    async with scene(listener) as on:
+
+        def watched(sock: socket.SocketType) -> None:
+            acknowledged.append((sock, on.relay.up.moved))
+            acknowledge(sock)
+
+        monkeypatch.setattr(kernel, "acknowledge", watched)
+        on.client.sendall(b"x")
+        await soon(lambda: on.client_leg.readable, "the client's byte")
+        on.relay.start()
+        assert acknowledged == [(on.leg.socket, 1)]
 
 
 async def test_a_client_that_was_reset_is_a_reset_for_the_server(listener: socket.socket) -> None:
