@@ -82,6 +82,7 @@ class Process:
         self.poller = Poller(loop)
         self.local = LocalAddresses()
         self.limits = limits_of(configuration)
+        self._alone = share == 1
         limit = self.settings.max_connections or self.limits.connections
         self.connections = Connections(min(limit, self.limits.connections))
         self.timeouts = Timeouts(
@@ -133,6 +134,7 @@ class Process:
                 resolver=resolver,
                 is_own=self.is_own,
                 credentials=self.credentials if settings.tunnel == "target" else None,
+                delay_acknowledgement=self._alone,
             )
             service = Service(
                 name=route.name,

@@ -239,6 +239,8 @@ class Dial:
         except OSError as error:
             self._missed(error.errno or 0)
             return False
+        if self.upstream.delay_acknowledgement:
+            kernel.delay_acknowledgement(sock)
         error_number = sock.connect_ex((host, self._port))
         if error_number not in {0, errno.EINPROGRESS}:
             sock.close()
@@ -334,7 +336,6 @@ def _new_socket(host: str) -> socket.SocketType:
     sock = socket.SocketType(family, _STREAM)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)  # as in `listener.bind`
-    kernel.delay_acknowledgement(sock)
     return sock
 
 

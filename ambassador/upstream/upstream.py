@@ -49,7 +49,7 @@ class Upstream:
 
     def __init__(
         self, route: Route, *, timeout: float, poller: Poller, deadlines: Deadlines, resolver: Resolver,
-        is_own: Callable[[str, int], bool], credentials: Credentials | None,
+        is_own: Callable[[str, int], bool], credentials: Credentials | None, delay_acknowledgement: bool,
     ) -> None:  # fmt: skip
         self.route = route
         self.endpoints = route.endpoints
@@ -62,6 +62,9 @@ class Upstream:
         self.resolver = resolver
         self.is_own = is_own
         self.credentials = credentials
+        # Not where siblings accept, too: of dials that come back, a process that need not wait for the acknowledgement
+        # accepts most itself, in the very turn in which it dialled, and so finds the circle after a few rounds.
+        self.delay_acknowledgement = delay_acknowledgement
         self.health = watch(route.name, route.endpoints)
         self._under_way = 0
         self._places: dict[Dial, float] = {}  # who was let in lately, and when

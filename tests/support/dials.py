@@ -85,6 +85,7 @@ class Dialling:
             resolver=self.resolver,
             is_own=self._is_own,
             credentials=None,
+            delay_acknowledgement=True,
         )
 
     def _is_own(self, host: str, port: int) -> bool:

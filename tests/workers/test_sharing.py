@@ -102,4 +102,4 @@ def test_dials_that_come_back_go_round_a_few_times_at_most(ambassador: Launch) -
 
     running.wait_for("connection.closed", 5, end="connect_failed")
     assert running.stop() == 0
-    assert len(running.named("connection.closed")) < 500  # measured: four for each client
+    assert len(running.named("connection.closed")) < 500  # measured: 15 to 36 for each client
