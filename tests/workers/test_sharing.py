@@ -11,8 +11,8 @@ import pytest
 
 from ambassador.workers.sharing import Loads
 from tests.support.deadline import PATIENCE, eventually
-from tests.support.net import final_error
-from tests.support.servers import hold
+from tests.support.net import final_error, read_to_end
+from tests.support.servers import echo, hold
 
 if TYPE_CHECKING:
     from tests.conftest import Launch, Serve
@@ -103,3 +103,24 @@ def test_dials_that_come_back_go_round_a_few_times_at_most(ambassador: Launch) -
     running.wait_for("connection.closed", 5, end="connect_failed")
     assert running.stop() == 0
     assert len(running.named("connection.closed")) < 500  # measured: 15 to 36 for each client
+
+
+def test_only_a_process_that_accepts_alone_delays_the_acknowledgement(ambassador: Launch, serve: Serve) -> None:
+    """A worker never asks for it, so that it gets its own dials back in the turn in which it dialled."""
+    broken = """
+from ambassador.relay import kernel
+def delay(sock):
+    raise LookupError("asked to delay")
+kernel.delay_acknowledgement = delay
+"""
+    server = serve(echo)
+    alone = ambassador(server.port, prelude=broken)
+    with alone.connect() as client:
+        assert final_error(client) is ConnectionResetError
+    assert alone.closed()[0]["error"] == "LookupError: asked to delay"
+
+    workers = ambassador(server.port, prelude=broken, settings={"WORKERS": "2"})
+    with workers.connect() as client:
+        client.sendall(b"x")
+        client.shutdown(socket.SHUT_WR)
+        assert read_to_end(client) == b"x"
