@@ -9,15 +9,15 @@ import ipaddress
 import socket
 from typing import TYPE_CHECKING, Protocol
 
-from ambassador import poller
-from ambassador.proxy_protocol import LONGEST, Header, ProxyHeaderError, decode
+from ambassador.net import poller
+from ambassador.net.proxy_protocol import LONGEST, Header, ProxyHeaderError, decode
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
 
-    from ambassador.deadlines import Deadlines
     from ambassador.handshake import Handshake
-    from ambassador.poller import Poller
+    from ambassador.net.deadlines import Deadlines
+    from ambassador.net.poller import Poller
     from ambassador.relay import Leg
     from ambassador.tunnel import Credentials
 

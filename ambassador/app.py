@@ -13,7 +13,7 @@ import structlog
 
 from ambassador import log
 from ambassador.admin.overview import LocalOverview
-from ambassador.listener import bind
+from ambassador.net.sockets import bind
 from ambassador.server import Process, limits_of
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ambassador.address import Address, is_ip
+from ambassador.net.address import Address, is_ip
 from ambassador.upstream.resolve import HostsFile
 
 if TYPE_CHECKING:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Literal
 
 import structlog
 
-from ambassador.address import Address, unmapped, written
-from ambassador.proxy_protocol import encode
-from ambassador.relay import Leg, Relay, kernel, reset_on_close
+from ambassador.net import tcp
+from ambassador.net.address import Address, unmapped, written
+from ambassador.net.proxy_protocol import encode
+from ambassador.net.tcp import reset_on_close
+from ambassador.relay import Leg, Relay
 
 if TYPE_CHECKING:
     import socket
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
     from ambassador.admission import Admission, Door
     from ambassador.connections import Connections
     from ambassador.metrics import RouteCounters
-    from ambassador.poller import Poller
-    from ambassador.proxy_protocol import Header
+    from ambassador.net.poller import Poller
+    from ambassador.net.proxy_protocol import Header
     from ambassador.relay import Pipes
     from ambassador.upstream.dial import Dial
     from ambassador.upstream.upstream import Upstream
@@ -221,9 +223,9 @@ class Connection:
         """Turn keepalive on towards the upstream; the client's socket has it from its listener."""
         if self.relay is not None and not self.kept_alive:
             self.kept_alive = True
-            kernel.bound_backoff(self.relay.upstream.socket)
+            tcp.bound_backoff(self.relay.upstream.socket)
             if self.service.keepalive:
-                kernel.set_keepalive(self.relay.upstream.socket, self.service.keepalive)
+                tcp.set_keepalive(self.relay.upstream.socket, self.service.keepalive)
 
     def dials_from(self, address: tuple[str, int]) -> bool:
         """Tell whether this connection's own socket towards the upstream has *address*."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
-from ambassador.relay import kernel
+from ambassador.net import tcp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +77,7 @@ def _look_for_death(connection: Connection, now: float) -> None:
     if relay is None or relay.over:
         return
     for leg in (relay.client, relay.upstream):
-        silence = kernel.silence(leg.socket)
+        silence = tcp.silence(leg.socket)
         if not silence.unanswered:
             leg.silent_since = None
         elif leg.silent_since is None or now - leg.silent_since > silence.heard:

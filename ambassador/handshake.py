@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ambassador import poller
+from ambassador.net import poller
 from ambassador.tunnel import HandshakeError
 
 if TYPE_CHECKING:

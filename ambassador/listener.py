@@ -1,4 +1,4 @@
-"""Listening sockets: bind them, accept from them, and pause when there is no room.
+"""Accept from a listening socket, and pause when there is no room.
 
 An accept loop of our own, because asyncio's spins when descriptors run out, and uvloop's accepts and closes without
 a word (both tried).
@@ -6,35 +6,27 @@ a word (both tried).
 
 from __future__ import annotations
 
-import array
-import contextlib
 import errno
 import functools
-import os
 import socket
-import struct
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from ambassador.address import unmapped
 from ambassador.connection import Connection
-from ambassador.errors import StartError
-from ambassador.relay.kernel import bound_backoff, set_keepalive
-from ambassador.relay.leg import reset_on_close
+from ambassador.net.address import unmapped
+from ambassador.net.sockets import BACKLOG, ignore_newcomers
+from ambassador.net.tcp import reset_on_close
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ambassador.address import Address
     from ambassador.connection import Service
     from ambassador.connections import Connections
-    from ambassador.poller import Poller
+    from ambassador.net.poller import Poller
 
 log = structlog.get_logger()
 
-# The kernel cuts this down to net.core.somaxconn.
-BACKLOG = 4096
 # One turn accepts this many, then the established connections have theirs.
 _ACCEPTS_A_TURN = 64
 # accept(2): the client went away, or the network has trouble that is not the listener's. The next one may be well.
@@ -43,72 +35,9 @@ _CLIENTS_TROUBLE = frozenset({
     errno.EHOSTUNREACH, errno.EOPNOTSUPP, errno.ENETUNREACH, errno.ETIMEDOUT, errno.EINTR,
 })  # fmt: skip
 _SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
-# A filter for incoming segments (socket(7), linux/filter.h): load byte 13 of the TCP header; if its SYN flag is set
-# (RFC 9293, section 3.1) take none of it, else all.
-_SO_ATTACH_FILTER = 26
-_INSTRUCTION = 8
-_NO_SYN = struct.pack("=" + 4 * "HBBI", 0x30, 0, 0, 13, 0x45, 0, 1, 0x02, 0x06, 0, 0, 0, 0x06, 0, 0, 0xFFFFFFFF)
 # After a shortage, accepting is tried again this often: seldom enough to cost nothing, often enough not to be felt.
 _SHORTAGE_PAUSE = 0.1
 _WARN_EVERY = 1.0
-
-
-def bind(address: Address, *, keepalive: float, source: str = "") -> socket.socket:
-    """Return a socket that listens on *address*; an empty host is every address, IPv4 and IPv6.
-
-    *source* is the variable that the address comes from, for the error.
-
-    TCP_NODELAY, SO_OOBINLINE and keepalive are set here, since on Linux an accepted socket inherits them.
-
-    Raises:
-        StartError: the address is in use, not ours, or not allowed.
-    """
-    host = address.host
-    try:
-        if host:
-            return _bound(socket.AF_INET6 if ":" in host else socket.AF_INET, host, address.port, keepalive)
-        try:
-            return _bound(socket.AF_INET6, "::", address.port, keepalive)
-        except OSError as error:
-            if error.errno not in {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}:
-                raise
-            return _bound(socket.AF_INET, "0.0.0.0", address.port, keepalive)
-    except OSError as error:
-        of = f" ({source})" if source else ""
-        raise StartError(f"cannot listen on {address}{of}: {os.strerror(error.errno or 0)}") from error
-
-
-def _bound(family: int, host: str, port: int, keepalive: float) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-    try:
-        # Without it a restart would have to wait for the TIME_WAIT of the last connections (socket(7)).
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # An urgent byte (RFC 6093) stays in its place; by the time of its event a read may have passed over it.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
-        bound_backoff(sock)
-        if keepalive:
-            set_keepalive(sock, keepalive)
-        sock.bind((host, port))
-        sock.listen(BACKLOG)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def ignore_newcomers(sock: socket.socket) -> None:
-    """Have the kernel drop every SYN, so that nobody comes between the last accept and the close that would reset them.
-
-    A client that is ignored asks again a second later, and is refused by then. Where the kernel takes no filter, those
-    few microseconds stay.
-    """
-    code = array.array("B", _NO_SYN)
-    address, size = code.buffer_info()
-    with contextlib.suppress(OSError):
-        sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", size // _INSTRUCTION, address))
 
 
 class ListenerOwner(Protocol):

@@ -14,19 +14,20 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 import ambassador
-from ambassador.address import unmapped
 from ambassador.admission import MOST_PENDING, Door
 from ambassador.connection import Service
 from ambassador.connections import Connections
-from ambassador.deadlines import Deadlines
 from ambassador.errors import ConfigurationError
-from ambassador.limits import divide, raise_files_limit
-from ambassador.listener import Listener, bind
+from ambassador.listener import Listener
 from ambassador.metrics import RouteCounters
-from ambassador.poller import Poller
+from ambassador.net.address import unmapped
+from ambassador.net.deadlines import Deadlines
+from ambassador.net.limits import divide, raise_files_limit
+from ambassador.net.local import LocalAddresses
+from ambassador.net.poller import Poller
+from ambassador.net.sockets import bind
 from ambassador.relay import Pipes
 from ambassador.timeouts import Timeouts
-from ambassador.upstream.local import LocalAddresses
 from ambassador.upstream.resolve import Resolver
 from ambassador.upstream.upstream import Upstream
 
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
     from ambassador.config.configuration import Configuration
     from ambassador.config.settings import Settings
     from ambassador.connection import Connection
-    from ambassador.limits import Limits
     from ambassador.log import Output
+    from ambassador.net.limits import Limits
     from ambassador.tunnel import Credentials
 
 log = structlog.get_logger()

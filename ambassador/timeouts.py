@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ambassador.relay import kernel
+from ambassador.net import tcp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,7 +44,7 @@ class Timeouts:
         if relay is None or relay.over or not (self.idle or self.half_close):
             return None
         # What the kernel still delivers is movement, too: a slow reader is not idle.
-        queued = kernel.unsent(relay.client.socket), kernel.unsent(relay.upstream.socket)
+        queued = tcp.unacknowledged(relay.client.socket), tcp.unacknowledged(relay.upstream.socket)
         # An end of stream is movement as well: the time of a half-close begins with it.
         progress = (relay.up.moved, relay.down.moved, relay.up.over, relay.down.over, *queued)
         if progress != connection.progress:

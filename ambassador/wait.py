@@ -16,9 +16,9 @@ from ambassador.upstream.resolve import HostsFile
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ambassador.address import Address
     from ambassador.config.configuration import Configuration
     from ambassador.config.routes import Route
+    from ambassador.net.address import Address
 
 # Often enough that a script does not feel it, seldom enough that the server does not.
 _PAUSE = 0.2

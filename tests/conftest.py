@@ -10,7 +10,7 @@ import hypothesis
 import pytest
 import uvloop
 
-from ambassador.relay import kernel
+from ambassador.net import tcp
 from tests.support.process import Ambassador
 from tests.support.servers import Server
 
@@ -100,5 +100,5 @@ def serve() -> Iterator[Serve]:
 def unpaced(monkeypatch: pytest.MonkeyPatch) -> list[socket.socket]:
     """Keep the sockets that the relay takes out of pacing, instead of doing that."""
     taken: list[socket.socket] = []
-    monkeypatch.setattr(kernel, "stop_pacing", taken.append)
+    monkeypatch.setattr(tcp, "stop_pacing", taken.append)
     return taken

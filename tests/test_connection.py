@@ -336,7 +336,7 @@ def test_an_upstream_that_resets_at_once_is_never_an_orderly_end(ambassador: Lau
 UNREGISTERED = """
 import errno
 from ambassador.connection import Connection
-from ambassador.poller import Poller
+from ambassador.net.poller import Poller
 register, failed = Poller.register, []
 def fail_once(self, sock, handler):
     if getattr(handler, "__func__", None) is Connection._while_dialling and not failed:

@@ -9,7 +9,7 @@ import pytest
 
 from ambassador import connections as connections_module
 from ambassador.connections import DEAD_AFTER, Connections
-from ambassador.relay.kernel import Silence
+from ambassador.net.tcp import Silence
 
 
 class Leg:

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from ambassador.address import Address
 from ambassador.connections import Connections
 from ambassador.errors import StartError
-from ambassador.listener import Listener, bind, ignore_newcomers
+from ambassador.listener import Listener
+from ambassador.net.sockets import bind, ignore_newcomers
 from ambassador.metrics import RouteCounters
-from ambassador.poller import Poller
+from ambassador.net.address import Address
+from ambassador.net.poller import Poller
 from tests.support.deadline import eventually, soon
 from tests.support.net import LOCAL, connect, final_error, free_port, read_to_end
 from tests.support.servers import echo

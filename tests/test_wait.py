@@ -7,8 +7,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from ambassador.address import Address
 from ambassador.config.routes import Endpoint, Route
+from ambassador.net.address import Address
 from ambassador.upstream.resolve import HostsFile
 from ambassador.wait import _upstream_missing
 from tests.support.net import LOCAL, free_port

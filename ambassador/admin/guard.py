@@ -12,7 +12,7 @@ import hmac
 import ipaddress
 from typing import TYPE_CHECKING, NamedTuple
 
-from ambassador.address import is_ip, unmapped
+from ambassador.net.address import is_ip, unmapped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

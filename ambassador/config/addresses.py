@@ -5,8 +5,8 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from ambassador.address import MAX_PORT, Address, bracketed
 from ambassador.config.problems import Invalid, quoted
+from ambassador.net.address import MAX_PORT, Address, bracketed
 
 EVERY_IPV4 = "0.0.0.0"
 # Longer ones cannot be looked up (RFC 1035, section 2.3.4).

@@ -6,16 +6,16 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ambassador.address import bracketed
 from ambassador.config.addresses import canonical_ip, listen_address, upstream_address
 from ambassador.config.problems import Invalid, shown
 from ambassador.config.routes import Endpoint
 from ambassador.errors import Problem
+from ambassador.net.address import bracketed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ambassador.address import Address
+    from ambassador.net.address import Address
 
 ARGUMENT = "argument"
 ROUTES = "AMBASSADOR_ROUTES"

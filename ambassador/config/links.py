@@ -13,9 +13,9 @@ from ambassador.config.routes import Decision, Endpoint
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ambassador.address import Address
     from ambassador.config.filter import LinkFilter
     from ambassador.errors import Problem
+    from ambassador.net.address import Address
 
 # An alias may itself end in something like a link's name, so it takes as much as it can.
 _NAME = re.compile(r"([!-~]+)_PORT_([0-9]+)_(TCP|UDP|SCTP)")

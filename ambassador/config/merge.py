@@ -6,13 +6,13 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ambassador.address import Address
 from ambassador.config.addresses import overlap, without_covered
 from ambassador.config.explicit import Explicit
 from ambassador.config.filter import plain
 from ambassador.config.problems import shown
 from ambassador.config.routes import Decision, Endpoint, Route
 from ambassador.errors import Problem
+from ambassador.net.address import Address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

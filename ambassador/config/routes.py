@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ambassador.address import Address
+    from ambassador.net.address import Address
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ambassador.address import bracketed
 from ambassador.config.addresses import overlap
 from ambassador.config.problems import shown
 from ambassador.errors import Problem
+from ambassador.net.address import bracketed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf
 
-from ambassador.address import Address
 from ambassador.config import values
 from ambassador.config.filter import LinkFilter, link_filter
+from ambassador.net.address import Address
 
 PREFIX = "AMBASSADOR_"
 

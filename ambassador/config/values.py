@@ -9,9 +9,9 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ambassador.address import Address
 from ambassador.config.addresses import canonical_ip, host_name, listen_address, listen_host, without_covered
 from ambassador.config.problems import Invalid, quoted
+from ambassador.net.address import Address
 
 if TYPE_CHECKING:
     from collections.abc import Callable

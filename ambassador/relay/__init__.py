@@ -6,8 +6,8 @@ settings, metrics or logs.
 
 from __future__ import annotations
 
-from ambassador.relay.leg import Leg, reset_on_close
+from ambassador.relay.leg import Leg
 from ambassador.relay.pipes import Pipes
 from ambassador.relay.relay import Relay
 
-__all__ = ["Leg", "Pipes", "Relay", "reset_on_close"]
+__all__ = ["Leg", "Pipes", "Relay"]

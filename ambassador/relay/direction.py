@@ -11,7 +11,7 @@ import os
 from errno import ECONNRESET, EINVAL, ENOSYS, EPERM, EPIPE
 from typing import TYPE_CHECKING
 
-from ambassador.relay import kernel
+from ambassador.net import tcp
 
 if TYPE_CHECKING:
     from ambassador.relay.leg import Leg
@@ -123,7 +123,7 @@ class Direction:
         """Count a read that filled the buffer; tell whether the direction runs full."""
         self._full_reads += 1
         if self._full_reads == _FULL_READS:
-            kernel.stop_pacing(self.sink.socket)
+            tcp.stop_pacing(self.sink.socket)
         return self._full_reads >= _FULL_READS
 
     def _splice(self, pipe: Pipe) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import socket
-import struct
 from typing import TYPE_CHECKING
 
-from ambassador import poller
+from ambassador.net import poller
 
 if TYPE_CHECKING:
     from ambassador.relay.direction import Direction
@@ -16,7 +14,6 @@ if TYPE_CHECKING:
     from ambassador.relay.sealed import Codec
 
 _TROUBLE = poller.ERROR | poller.HANGUP | poller.ENDED | poller.URGENT
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger, socket(7): close() sends a reset and discards the queue
 
 
 class Leg:
@@ -101,10 +98,3 @@ class Leg:
         if mask & poller.ERROR and not self.error:
             # After end of stream recv() no longer reports the error, only this does; reading it clears it.
             self.error = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or errno.ECONNRESET
-
-
-def reset_on_close(sock: socket.SocketType) -> None:
-    """Make the coming close() a reset (RFC 9293, section 3.10.5), whatever is still queued."""
-    # A socket that is gone already needs no reset.
-    with contextlib.suppress(OSError):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

@@ -14,15 +14,15 @@ import errno
 import socket
 from typing import TYPE_CHECKING, Protocol
 
-from ambassador.relay import kernel
-from ambassador.relay.leg import reset_on_close
+from ambassador.net import tcp
+from ambassador.net.tcp import reset_on_close
 from ambassador.relay.sealed import direction
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from ambassador.poller import Poller
+    from ambassador.net.poller import Poller
     from ambassador.relay.direction import Direction
     from ambassador.relay.leg import Leg
     from ambassador.relay.pipes import Pipes
@@ -89,7 +89,7 @@ class Relay:
 
     def _begin(self) -> None:
         if self.client.error:
-            kernel.acknowledge(self.upstream.socket)  # a server sees a client that comes and is reset, not nobody
+            tcp.acknowledge(self.upstream.socket)  # a server sees a client that comes and is reset, not nobody
         for leg in (self.client, self.upstream):
             if leg.error and not self.over:
                 self.lose(leg, leg.error)
@@ -99,7 +99,7 @@ class Relay:
         if not self.over:
             # The dial left that to the first bytes. A server that speaks first waits for it, and so does a SYN proxy,
             # which opens no window before, so that no byte has left by now.
-            kernel.acknowledge(self.upstream.socket)
+            tcp.acknowledge(self.upstream.socket)
 
     def cut(self) -> None:
         """End both sides by a reset, at once. Reports nothing: whoever cuts knows why."""
@@ -154,7 +154,7 @@ class Relay:
 
     def _linger(self, delay: float) -> None:
         """Close when nothing is left to send: a queue without a process is given up sooner, or with its container."""
-        if any(kernel.unsent(leg.socket) > 1 for leg in (self.client, self.upstream)):
+        if any(tcp.unacknowledged(leg.socket) > 1 for leg in (self.client, self.upstream)):
             self._look_again(self._linger, delay)
         else:
             self._close()
@@ -165,7 +165,7 @@ class Relay:
         lost = self._lost
         assert lost is not None  # noqa: S101 - `lose` says so
         other = self.upstream if lost is self.client else self.client
-        left = kernel.unsent(other.socket)
+        left = tcp.unacknowledged(other.socket)
         now = self.poller.loop.time()
         if self._progress != (left, lost.out.moved):
             self._progress = (left, lost.out.moved)

@@ -12,10 +12,12 @@ import os
 import socket
 from typing import TYPE_CHECKING, Protocol
 
-from ambassador import poller
-from ambassador.address import written
-from ambassador.relay import Leg, kernel, reset_on_close
-from ambassador.upstream.local import FIRST_EPHEMERAL_PORT
+from ambassador.net import poller, tcp
+from ambassador.net.address import written
+from ambassador.net.local import FIRST_EPHEMERAL_PORT
+from ambassador.net.sockets import dialling_socket, met_itself
+from ambassador.net.tcp import reset_on_close
+from ambassador.relay import Leg
 
 if TYPE_CHECKING:
     from ambassador.upstream.upstream import Upstream
@@ -26,7 +28,6 @@ _TOO_SHORT = 0.1
 _REWRITE_LOOKS = 5
 _REWRITE_PAUSE = 0.01
 
-_STREAM = socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 _ENDS = {
     errno.ECONNREFUSED: "connect_refused",
     errno.ETIMEDOUT: "connect_timeout",
@@ -47,7 +48,7 @@ class DialOwner(Protocol):
     def dialled(self, leg: Leg, address: str, endpoint: int) -> None:
         """Take over the upstream's leg: connected, registered with the poller, its handshake done if there is one.
 
-        The server may not know yet that it is connected: first bytes tell it, and `kernel.acknowledge` makes sure.
+        The server may not know yet that it is connected: first bytes tell it, and `tcp.acknowledge` makes sure.
         """
 
     def dial_failed(self, end: str, error: str) -> None:
@@ -235,12 +236,12 @@ class Dial:
             self._note("connect_failed", self.upstream.own_dial(self._attempt))
             return False
         try:
-            sock = _new_socket(host)
+            sock = dialling_socket(host)
         except OSError as error:
             self._missed(error.errno or 0)
             return False
         if self.upstream.delay_acknowledgement:
-            kernel.delay_acknowledgement(sock)
+            tcp.delay_acknowledgement(sock)
         error_number = sock.connect_ex((host, self._port))
         if error_number not in {0, errno.EINPROGRESS}:
             sock.close()
@@ -264,7 +265,7 @@ class Dial:
             self._missed(error_number)
             self._try_next()
         elif mask & poller.OUT:
-            if self._port >= FIRST_EPHEMERAL_PORT and _met_itself(sock):
+            if self._port >= FIRST_EPHEMERAL_PORT and met_itself(sock):
                 self._drop_socket()
                 self._missed(errno.ECONNREFUSED)
                 self._try_next()
@@ -328,20 +329,3 @@ class Dial:
             reset_on_close(self._sock)
             self.upstream.poller.close(self._sock)
             self._sock = self._leg = None
-
-
-def _new_socket(host: str) -> socket.SocketType:
-    # What socket.socket adds to its base, making files, costs Python code at each start and close.
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.SocketType(family, _STREAM)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)  # as in `listener.bind`
-    return sock
-
-
-def _met_itself(sock: socket.SocketType) -> bool:
-    """Tell whether the kernel gave the socket the very port that it dials, so that TCP connected it to itself."""
-    try:
-        return bool(sock.getsockname() == sock.getpeername())
-    except OSError:
-        return False  # reset already

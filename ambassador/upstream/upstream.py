@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from ambassador.address import is_ip
+from ambassador.net.address import is_ip
 from ambassador.upstream.dial import Dial, DialOwner
 from ambassador.upstream.health import watch
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ambassador.config.routes import Route
-    from ambassador.deadlines import Deadlines
-    from ambassador.poller import Poller
+    from ambassador.net.deadlines import Deadlines
+    from ambassador.net.poller import Poller
     from ambassador.tunnel import Credentials
     from ambassador.upstream.resolve import Resolver
 

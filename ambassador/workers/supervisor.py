@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from ambassador.listener import bind
+from ambassador.net.sockets import bind
 from ambassador.server import State, bind_all, limits_of
 from ambassador.workers import worker
 from ambassador.workers.fleet import Fleet

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from ambassador.address import Address
 from ambassador.config.addresses import (
     canonical_ip,
     host_name,
@@ -16,6 +15,7 @@ from ambassador.config.addresses import (
     without_covered,
 )
 from ambassador.config.problems import Invalid
+from ambassador.net.address import Address
 
 
 @pytest.mark.parametrize(

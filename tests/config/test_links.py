@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from ambassador.address import Address
 from ambassador.config.filter import LinkFilter
 from ambassador.config.links import Link, Links, find_links, link_name
 from ambassador.config.routes import Decision, Endpoint
+from ambassador.net.address import Address
 
 # What Docker 28.5 sets for --link redis:redis, the exposed port 6379, and a variable of the image's own.
 DOCKER = {

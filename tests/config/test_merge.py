@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ambassador.address import Address
+from ambassador.net.address import Address
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ambassador.address import MAX_PORT, Address, bracketed
 from ambassador.config.addresses import overlap, upstream_address
 from ambassador.config.configuration import Configuration, read
 from ambassador.config.hosts import parse_hosts
@@ -16,6 +15,7 @@ from ambassador.config.problems import LONGEST, Invalid, shown
 from ambassador.config.settings import NAMES
 from ambassador.config.values import parse_duration
 from ambassador.errors import ConfigurationError
+from ambassador.net.address import MAX_PORT, Address, bracketed
 
 if TYPE_CHECKING:
     from random import Random

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ambassador.address import Address
 from ambassador.config.filter import LinkFilter
 from ambassador.config.settings import NAMES, Settings
+from ambassador.net.address import Address
 
 if TYPE_CHECKING:
     from collections.abc import Callable

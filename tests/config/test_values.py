@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ambassador.address import Address
 from ambassador.config import values
 from ambassador.config.problems import Invalid
+from ambassador.net.address import Address
 
 if TYPE_CHECKING:
     from collections.abc import Callable

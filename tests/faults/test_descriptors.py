@@ -54,7 +54,7 @@ def test_a_limit_that_is_wrong_about_itself_only_pauses(ambassador: Launch, serv
     """Where descriptors run out before the cap is reached, accepting pauses for EMFILE, and everybody is served."""
     prelude = """
 from ambassador import server
-from ambassador.limits import Limits
+from ambassador.net.limits import Limits
 server.divide = lambda files, *, listeners: Limits(files=files, connections=1000, admin=2, pipes=1)
 """
     settings = {"CONNECT_TIMEOUT": "60s"}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ambassador.relay import kernel
+from ambassador.net import tcp
 from ambassador.relay import relay as relay_module
 from tests.support.deadline import soon
 from tests.support.stage import stage
@@ -96,7 +96,7 @@ async def test_a_connection_is_not_over_before_its_last_byte_is_taken() -> None:
         link = on.link()
         ours = link.relay.client.socket
         sent = 0
-        while kernel.unsent(ours) < 200_000:
+        while tcp.unacknowledged(ours) < 200_000:
             await link.upstream.send(bytes(50_000))
             sent += 50_000
             await asyncio.sleep(0.001)
@@ -150,7 +150,7 @@ async def test_a_reset_of_a_paused_writer_comes_after_its_bytes(writer: str, pip
         direction = link.relay.up if writer == "client" else link.relay.down
         sent = await source.fill_up()
         assert direction.blocked
-        taken = sent - kernel.unsent(source.socket)
+        taken = sent - tcp.unacknowledged(source.socket)
         source.reset()
         await soon(lambda: link.relay._lost is not None)
         assert len(await sink.to_reset()) >= taken

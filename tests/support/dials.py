@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
-from ambassador.address import Address
 from ambassador.config.routes import Endpoint, Route
-from ambassador.deadlines import Deadlines
-from ambassador.poller import Poller
+from ambassador.net.address import Address
+from ambassador.net.deadlines import Deadlines
+from ambassador.net.poller import Poller
 from ambassador.upstream.resolve import HostsFile, Resolver
 from ambassador.upstream.upstream import Upstream
 from tests.support.deadline import soon

@@ -8,7 +8,7 @@ import hashlib
 import socket
 from typing import TYPE_CHECKING
 
-from ambassador.poller import Poller
+from ambassador.net.poller import Poller
 from ambassador.relay import Leg, Pipes, Relay
 from tests.support.deadline import PATIENCE, soon
 from tests.support.net import pair, reset

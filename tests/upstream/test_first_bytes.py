@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ambassador.relay import Leg, Pipes, Relay, kernel
+from ambassador.net import tcp
+from ambassador.relay import Leg, Pipes, Relay
 from tests.support.deadline import soon
 from tests.support.dials import dialling
 from tests.support.net import LOCAL, pair
@@ -108,7 +109,7 @@ async def test_bytes_that_the_server_lets_in_later_do_not_keep_the_handshake(
 ) -> None:
     """A SYN proxy answers with a closed window: bytes that wait for it take no acknowledgement along."""
     acknowledged: list[tuple[socket.SocketType, int]] = []
-    acknowledge = kernel.acknowledge
+    acknowledge = tcp.acknowledge
 
     async with scene(listener) as on:
 
@@ -116,7 +117,7 @@ async def test_bytes_that_the_server_lets_in_later_do_not_keep_the_handshake(
             acknowledged.append((sock, on.relay.up.moved))
             acknowledge(sock)
 
-        monkeypatch.setattr(kernel, "acknowledge", watched)
+        monkeypatch.setattr(tcp, "acknowledge", watched)
         on.client.sendall(b"x")
         await soon(lambda: on.client_leg.readable, "the client's byte")
         on.relay.start()

@@ -7,8 +7,8 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
-from ambassador.address import Address
 from ambassador.config.routes import Endpoint
+from ambassador.net.address import Address
 from ambassador.upstream.resolve import HostsFile
 from tests.support.dials import dialling
 from tests.support.net import LOCAL

@@ -108,10 +108,10 @@ def test_dials_that_come_back_go_round_a_few_times_at_most(ambassador: Launch) -
 def test_only_a_process_that_accepts_alone_delays_the_acknowledgement(ambassador: Launch, serve: Serve) -> None:
     """A worker never asks for it, so that it gets its own dials back in the turn in which it dialled."""
     broken = """
-from ambassador.relay import kernel
+from ambassador.net import tcp
 def delay(sock):
     raise LookupError("asked to delay")
-kernel.delay_acknowledgement = delay
+tcp.delay_acknowledgement = delay
 """
     server = serve(echo)
     alone = ambassador(server.port, prelude=broken)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
-from ambassador.address import Address
 from ambassador.config.routes import Endpoint, Route
+from ambassador.net.address import Address
 from ambassador.workers.upstreams import Upstreams
 from tests.support.deadline import eventually
 from tests.support.net import LOCAL, final_error

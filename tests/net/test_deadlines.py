@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from ambassador.deadlines import Deadlines
+from ambassador.net.deadlines import Deadlines
 from tests.support.deadline import soon
 
 

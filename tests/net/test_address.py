@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ambassador.address import Address, bracketed, is_ip, unmapped
+from ambassador.net.address import Address, bracketed, is_ip, unmapped
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import struct
 from dataclasses import dataclass
 from typing import Literal
 
-from ambassador.address import Address
 from ambassador.errors import AmbassadorError
+from ambassador.net.address import Address
 
 # Version 2 could announce 64 KiB. HAProxy itself reads no more than its buffer, 16 KiB, and nginx takes 4 KiB; no known
 # sender comes near. This is what one client that is not admitted yet can make us hold.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ambassador.limits import divide, raise_files_limit
+from ambassador.net.limits import divide, raise_files_limit
 
 if TYPE_CHECKING:
     import pytest

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ambassador import poller as poller_module
-from ambassador.poller import ENDED, IN, OUT, Poller
+from ambassador.net import poller as poller_module
+from ambassador.net.poller import ENDED, IN, OUT, Poller
 from tests.support.deadline import soon
 from tests.support.net import pair, reset
 

@@ -15,8 +15,8 @@ from proxyprotocol.tlv import ProxyProtocolTLV
 from proxyprotocol.v1 import ProxyProtocolV1
 from proxyprotocol.v2 import ProxyProtocolV2
 
-from ambassador.address import Address
-from ambassador.proxy_protocol import LONGEST, Header, ProxyHeaderError, decode, encode
+from ambassador.net.address import Address
+from ambassador.net.proxy_protocol import LONGEST, Header, ProxyHeaderError, decode, encode
 
 SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 ORACLES = {"v1": ProxyProtocolV1(), "v2": ProxyProtocolV2()}

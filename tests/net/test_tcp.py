@@ -9,7 +9,7 @@ import struct
 
 import pytest
 
-from ambassador.relay import kernel
+from ambassador.net import tcp
 from tests.support.deadline import eventually
 from tests.support.net import exactly, pair
 
@@ -18,7 +18,7 @@ def test_bytes_that_the_peer_has_not_taken_are_unsent() -> None:
     """The send queue of a stalled peer is counted in full, and is empty once the peer has read."""
     ours, theirs = pair()
     with ours, theirs:
-        assert kernel.unsent(ours) == 0
+        assert tcp.unacknowledged(ours) == 0
         ours.setblocking(False)  # noqa: FBT003 - the name of it
         total = 0
         try:
@@ -26,10 +26,10 @@ def test_bytes_that_the_peer_has_not_taken_are_unsent() -> None:
                 total += ours.send(bytes(1 << 16))
         except BlockingIOError:
             pass
-        assert 0 < kernel.unsent(ours) <= total
+        assert 0 < tcp.unacknowledged(ours) <= total
         while total:
             total -= len(theirs.recv(1 << 16))
-        eventually(lambda: kernel.unsent(ours) == 0)
+        eventually(lambda: tcp.unacknowledged(ours) == 0)
 
 
 def test_a_live_peer_owes_no_answer() -> None:
@@ -37,8 +37,8 @@ def test_a_live_peer_owes_no_answer() -> None:
     ours, theirs = pair()
     with ours, theirs:
         ours.sendall(b"x")
-        eventually(lambda: not kernel.silence(ours).unanswered)
-        assert kernel.silence(ours).heard < 60
+        eventually(lambda: not tcp.silence(ours).unanswered)
+        assert tcp.silence(ours).heard < 60
 
 
 class Told:
@@ -61,32 +61,32 @@ class Told:
 def test_retransmissions_and_probes_ask_for_an_answer(retransmits: int, probes: int, *, unanswered: bool) -> None:
     """A retransmission or two probes that are outstanding mean that the peer owes an answer; one may be lost."""
     told = Told(retransmits=retransmits, probes=probes, data=90_000, acknowledgement=70_000)
-    assert kernel.silence(told) == (unanswered, 70.0)  # type: ignore[arg-type]  # a fake has only what is asked
+    assert tcp.silence(told) == (unanswered, 70.0)  # type: ignore[arg-type]  # a fake has only what is asked
 
 
 def test_the_last_word_counts_be_it_data_or_acknowledgement() -> None:
     """Silence is measured from whatever was heard last."""
     told = Told(retransmits=1, probes=0, data=1500, acknowledgement=99_000)
-    assert kernel.silence(told).heard == 1.5  # type: ignore[arg-type]  # a fake has only what is asked
+    assert tcp.silence(told).heard == 1.5  # type: ignore[arg-type]  # a fake has only what is asked
 
 
 def test_keepalive_is_as_documented() -> None:
     """Keepalive begins after the idle time given, then probes every ten seconds, five times."""
     with socket.socket() as sock:
-        kernel.set_keepalive(sock, 60.4)
+        tcp.set_keepalive(sock, 60.4)
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
         assert [sock.getsockopt(socket.IPPROTO_TCP, option) for option in options] == [60, 10, 5]
-        kernel.set_keepalive(sock, 1.0)
+        tcp.set_keepalive(sock, 1.0)
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 1
 
 
 def test_backoff_is_bounded_where_the_kernel_can() -> None:
     """Retransmissions and probes come at least every ten seconds, and a kernel that cannot do that is no error."""
     with socket.socket() as sock:
-        kernel.bound_backoff(sock)
+        tcp.bound_backoff(sock)
         try:
-            longest = sock.getsockopt(socket.IPPROTO_TCP, kernel._TCP_RTO_MAX_MS)
+            longest = sock.getsockopt(socket.IPPROTO_TCP, tcp._TCP_RTO_MAX_MS)
         except OSError:
             return
         assert longest == 10_000
@@ -124,7 +124,7 @@ class Peer:
 )
 def test_only_a_near_peer_is_taken_out_of_pacing(peer: Peer, chosen: list[bytes]) -> None:
     """Where BBR would pace a stream to a near peer, Reno takes over; far peers and other choices are left alone."""
-    kernel.stop_pacing(peer)  # type: ignore[arg-type]  # a fake has only what is asked
+    tcp.stop_pacing(peer)  # type: ignore[arg-type]  # a fake has only what is asked
     assert peer.chosen == chosen
 
 
@@ -138,7 +138,7 @@ def test_a_kernel_that_refuses_the_choice_is_no_error(monkeypatch: pytest.Monkey
         raise PermissionError
 
     monkeypatch.setattr(peer, "setsockopt", refuse)
-    kernel.stop_pacing(peer)  # type: ignore[arg-type]  # a fake has only what is asked
+    tcp.stop_pacing(peer)  # type: ignore[arg-type]  # a fake has only what is asked
     assert asked == [b"reno"]
 
 
@@ -151,6 +151,6 @@ def test_a_neighbour_of_ours_is_near_and_nothing_is_lost_at_the_change() -> None
         data = random.Random(7).randbytes(1 << 20)  # noqa: S311 - data, no secret
         for start in range(0, len(data), 1 << 16):
             ours.sendall(data[start : start + (1 << 16)])
-            kernel.stop_pacing(ours)
+            tcp.stop_pacing(ours)
             assert exactly(theirs, 1 << 16) == data[start : start + (1 << 16)]
         assert not ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).startswith(b"bbr")

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from ambassador.upstream.local import LocalAddresses
+from ambassador.net.local import LocalAddresses
 from tests.support.process import environment
 from tests.support.wire import wire
 
@@ -42,7 +42,7 @@ def test_what_is_remembered_is_bounded() -> None:
 def test_an_address_that_may_be_bound_is_not_own_for_that() -> None:
     """Where ip_nonlocal_bind lets anybody bind any address, only those that are routed here are this machine's own."""
     program = (
-        "from ambassador.upstream.local import LocalAddresses\n"
+        "from ambassador.net.local import LocalAddresses\n"
         "local = LocalAddresses()\n"
         "print([local.has(address) for address in ('192.0.2.1', '2001:db8::1', '{there}', '127.9.9.9', '::1')])\n"
     )

@@ -27,6 +27,8 @@ _PROBES = 5
 # minutes otherwise, in which a stalled reader that died would not be missed.
 _TCP_RTO_MAX_MS = 44
 _LONGEST_BACKOFF = 10_000
+# struct linger, socket(7): close() sends a reset and discards the queue.
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Silence(NamedTuple):
@@ -42,7 +44,7 @@ class Silence(NamedTuple):
     heard: float
 
 
-def unsent(sock: socket.SocketType) -> int:
+def unacknowledged(sock: socket.SocketType) -> int:
     """Count the bytes in the send queue that the peer has not acknowledged (SIOCOUTQ, tcp(7)); its FIN counts one."""
     # Linux gives SIOCOUTQ the number of the terminals' TIOCOUTQ.
     answer = array.array("i", [0])
@@ -99,3 +101,10 @@ def stop_pacing(sock: socket.SocketType) -> None:
             info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _MIN_RTT + 4)
             if len(info) == _MIN_RTT + 4 and int.from_bytes(info[_MIN_RTT:], sys.byteorder) < _NEAR:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
+
+
+def reset_on_close(sock: socket.SocketType) -> None:
+    """Make the coming close() a reset (RFC 9293, section 3.10.5), whatever is still queued."""
+    # A socket that is gone already needs no reset.
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
