@@ -44,7 +44,7 @@ def main() -> None:
     if not _ERRANDS.intersection(sys.argv[1:2]):
         heed_signals()
     if sys.argv[1:] == ["healthcheck"]:
-        from ambassador.healthcheck import main as run
+        from ambassador.commands.healthcheck import main as run
     else:
         from ambassador.cli import main as run
     try:

@@ -79,7 +79,7 @@ def run(routes: tuple[str, ...]) -> int:
 
     ROUTE is [LISTEN=]HOST:PORT[,HOST:PORT...]; `ambassador HOST PORT` means one route with the same port.
     """
-    from ambassador import app
+    from ambassador.commands import run
 
     return app.run(_configuration(routes, examine=_tunnel_problems))
 
@@ -90,7 +90,7 @@ def run(routes: tuple[str, ...]) -> int:
 @click.argument("routes", nargs=-1, metavar="[ROUTE]...")
 def check(routes: tuple[str, ...], *, as_json: bool, dial: bool) -> int:
     """Print what each variable became: its route, what it resolves to now, or why it was ignored."""
-    from ambassador import check
+    from ambassador.commands import check
 
     return check.run(_configuration(routes, examine=_tunnel_problems), as_json=as_json, dial=dial)
 
@@ -98,7 +98,7 @@ def check(routes: tuple[str, ...], *, as_json: bool, dial: bool) -> int:
 @cli.command()
 def healthcheck() -> int:
     """Ask the running ambassador whether it is ready; for Docker's HEALTHCHECK."""
-    from ambassador import healthcheck
+    from ambassador.commands import healthcheck
 
     return healthcheck.main()
 
@@ -107,7 +107,7 @@ def healthcheck() -> int:
 @click.option("--watch", is_flag=True, help="Look again every two seconds, until interrupted.")
 def status(*, watch: bool) -> int:
     """Print the running ambassador's routes and live connections as a table."""
-    from ambassador import status
+    from ambassador.commands import status
 
     return status.run(watch=watch)
 
@@ -120,7 +120,7 @@ def wait(routes: tuple[str, ...], timeout: str) -> int:
 
     This proves the next hop only: a source ambassador accepts whether or not its server is there.
     """
-    from ambassador import wait
+    from ambassador.commands import wait
     from ambassador.config.values import parse_duration
 
     try:
@@ -142,7 +142,7 @@ def keygen() -> int:
 @cli.command()
 def demo() -> int:
     """Run a whole link on this machine: a server, two ambassadors, and a client that talks through both."""
-    from ambassador import demo
+    from ambassador.commands import demo
 
     return demo.run()
 

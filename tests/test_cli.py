@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ambassador import app, cli
+from ambassador.commands import run
+from ambassador import cli
 from tests.support.net import LOCAL, connect, free_port, read_to_end
 from tests.support.process import ROOT, command, environment
 from tests.support.servers import echo
@@ -311,7 +312,7 @@ def test_a_host_that_sounds_like_a_command_is_one(run: Run, monkeypatch: pytest.
 # A shell that runs the tests in the background has them, and so this, ignore SIGINT.
 WAITING = """
 import signal, sys, time
-import ambassador.wait
+import ambassador.commands.wait
 from ambassador.cli import main
 signal.signal(signal.SIGINT, signal.default_int_handler)
 def run(*_, **__):

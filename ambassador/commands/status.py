@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ambassador import healthcheck
+from ambassador.commands import healthcheck
 from ambassador.report import IN_ORDER
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ambassador.healthcheck import ask
+from ambassador.commands.healthcheck import ask
 from tests.support.net import LOCAL, free_port
 from tests.support.process import ROOT, command, environment
 from tests.support.servers import hold

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ambassador.status import _age, _size, lay_out, lay_out_connections
+from ambassador.commands.status import _age, _size, lay_out, lay_out_connections
 from tests.admin.reports import endpoint, report
 from tests.support.deadline import PATIENCE, eventually
 from tests.support.net import LOCAL, black_hole, exactly, free_port

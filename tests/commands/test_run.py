@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import uvloop
 
-from ambassador.app import loop_factory
+from ambassador.commands.run import loop_factory
 
 if TYPE_CHECKING:
     from tests.conftest import Launch

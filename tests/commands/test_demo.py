@@ -6,7 +6,7 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING
 
-from ambassador import demo
+from ambassador.commands import demo
 from ambassador.cli import main
 from tests.support.process import command
 

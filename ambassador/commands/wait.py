@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ambassador import healthcheck
+from ambassador.commands import healthcheck
 from ambassador.upstream.resolve import HostsFile
 
 if TYPE_CHECKING:
