@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-    from ambassador.report import Report
+    from ambassador.server.report import Report
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 

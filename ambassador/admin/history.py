@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
-from ambassador.report import IN_ORDER
+from ambassador.server.report import IN_ORDER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ambassador.admin.overview import Overview
-    from ambassador.report import Report
+    from ambassador.server.report import Report
 
 log = structlog.get_logger()
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ambassador import report
+from ambassador.server import report
 
 if TYPE_CHECKING:
-    from ambassador.report import Report, Reported
+    from ambassador.server.report import Report, Reported
 
 
 class Overview(Protocol):

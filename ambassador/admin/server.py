@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
 
     from ambassador.admin.overview import Overview
-    from ambassador.report import Report
+    from ambassador.server.report import Report
 
 log = structlog.get_logger()
 

@@ -14,7 +14,7 @@ import structlog
 from ambassador import log
 from ambassador.admin.overview import LocalOverview
 from ambassador.net.sockets import bind
-from ambassador.server import Process, limits_of
+from ambassador.server.process import Process, limits_of
 
 if TYPE_CHECKING:
     import socket

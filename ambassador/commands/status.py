@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ambassador.commands import healthcheck
-from ambassador.report import IN_ORDER
+from ambassador.server.report import IN_ORDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

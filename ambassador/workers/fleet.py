@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from ambassador import report
-from ambassador.server import State, log_ready
+from ambassador.server import report
+from ambassador.server.process import State, log_ready
 from ambassador.workers.member import Member
 from ambassador.workers.upstreams import Upstreams
 from ambassador.workers.worker import CANNOT_SERVE, Place
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
     from ambassador.config.configuration import Configuration
-    from ambassador.report import Report
+    from ambassador.server.report import Report
     from ambassador.workers.channel import Message
     from ambassador.workers.sharing import Loads
 

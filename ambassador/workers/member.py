@@ -11,7 +11,7 @@ from ambassador.workers.channel import Channel
 if TYPE_CHECKING:
     import socket
 
-    from ambassador.report import Report
+    from ambassador.server.report import Report
     from ambassador.workers.worker import Place
 
 # A worker that lives does not take this long to answer, and nobody should wait longer for one that hangs.

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ambassador.report import Report
+    from ambassador.server.report import Report
     from ambassador.workers.fleet import Fleet
 
 

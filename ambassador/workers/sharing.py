@@ -10,14 +10,14 @@ from __future__ import annotations
 import mmap
 from typing import TYPE_CHECKING, Any
 
-from ambassador.listener import Listener
+from ambassador.server.listener import Listener
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from ambassador.connection import Service
-    from ambassador.listener import ListenerOwner
+    from ambassador.server.connection import Service
+    from ambassador.server.listener import ListenerOwner
 
 # How long a worker leaves clients to one with fewer. That one is mostly awake by then, unless it is busy or stopped;
 # then so many are accepted as a worker can serve in that time, so that patience costs no throughput.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ambassador.net.sockets import bind
-from ambassador.server import State, bind_all, limits_of
+from ambassador.server.process import State, bind_all, limits_of
 from ambassador.workers import worker
 from ambassador.workers.fleet import Fleet
 from ambassador.workers.fork import fork, open_descriptors

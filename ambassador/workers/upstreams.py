@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ambassador import report
+from ambassador.server import report
 from ambassador.upstream.health import watch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ambassador.config.routes import Route
-    from ambassador.connection import Service
-    from ambassador.report import Report
+    from ambassador.server.connection import Service
+    from ambassador.server.report import Report
     from ambassador.upstream.health import EndpointHealth
 
 Dials = list[list[float | None]]

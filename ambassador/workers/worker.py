@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from ambassador import report
+from ambassador.server import report
 from ambassador.admin.overview import LocalOverview
-from ambassador.server import Process, State
+from ambassador.server.process import Process, State
 from ambassador.workers.channel import Channel
 from ambassador.workers.sharing import SharingListener
 from ambassador.workers.upstreams import last_dials

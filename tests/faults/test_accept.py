@@ -22,7 +22,7 @@ class Failing(socket.socket):
             number = chance.choice(ERRORS)
             raise OSError(number, os.strerror(number))
         return super()._accept()
-from ambassador import listener
+from ambassador.server import listener
 class module:
     def __getattr__(self, name):
         return getattr(socket, name)

@@ -21,7 +21,7 @@ THREADS = 8
 # At SIGHUP the process tells what it holds.
 TELL = """
 import asyncio
-from ambassador import server
+from ambassador.server import process
 def reload(self, *, force=True):
     deadlines = {id(service.upstream.deadlines): service.upstream.deadlines for service in self.services}
     server.log.info(

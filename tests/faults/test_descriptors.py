@@ -53,7 +53,7 @@ def test_128_descriptors_and_200_clients(ambassador: Launch, serve: Serve, loop_
 def test_a_limit_that_is_wrong_about_itself_only_pauses(ambassador: Launch, serve: Serve, loop_name: str) -> None:
     """Where descriptors run out before the cap is reached, accepting pauses for EMFILE, and everybody is served."""
     prelude = """
-from ambassador import server
+from ambassador.server import process
 from ambassador.net.limits import Limits
 server.divide = lambda files, *, listeners: Limits(files=files, connections=1000, admin=2, pipes=1)
 """

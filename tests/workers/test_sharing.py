@@ -92,7 +92,7 @@ def test_dials_that_come_back_go_round_a_few_times_at_most(ambassador: Launch) -
     """Where address translation brings dials back, workers dial each other only until one meets a dial of its own."""
     address = outside_address()
     # A dial to ourselves is refused beforehand; one that is brought back cannot be seen before it is there.
-    unseen = "from ambassador.server import Process\nProcess.is_own = lambda self, host, port: False\n"
+    unseen = "from ambassador.server.process import Process\nProcess.is_own = lambda self, host, port: False\n"
     with socket.create_server((address, 0)) as probe:
         port = probe.getsockname()[1]
     settings = {"WORKERS": "2", "BIND": address, "LINKS": "off", "ROUTES": f"{port}={address}:{port}"}

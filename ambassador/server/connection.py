@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from ambassador.admission import Admission, Door
-    from ambassador.connections import Connections
+    from ambassador.server.admission import Admission, Door
+    from ambassador.server.connections import Connections
     from ambassador.metrics import RouteCounters
     from ambassador.net.poller import Poller
     from ambassador.net.proxy_protocol import Header

@@ -9,7 +9,7 @@ from ambassador.net import tcp
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ambassador.connection import Connection
+    from ambassador.server.connection import Connection
 
 # A timeout is looked for this many times while it runs, within these bounds: late by an eighth at most.
 _LOOKS = 8

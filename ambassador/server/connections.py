@@ -10,7 +10,7 @@ from ambassador.net import tcp
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ambassador.connection import Connection
+    from ambassador.server.connection import Connection
 
 # A peer is dead when nothing was heard of it for this long although it owes an answer. TCP itself would try for a
 # quarter of an hour (tcp_retries2, tcp(7)); an outage of half a minute must be survived.

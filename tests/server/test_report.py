@@ -7,7 +7,7 @@ import pytest
 from ambassador.admin.exposition import Exposition
 from ambassador.admin.history import History
 from ambassador.metrics import ENDS
-from ambassador.report import merge
+from ambassador.server.report import merge
 from tests.admin.reports import endpoint, report
 
 

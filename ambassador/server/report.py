@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from ambassador.config.configuration import Configuration
     from ambassador.config.routes import Route
-    from ambassador.connection import Connection, Service
-    from ambassador.connections import Connections
+    from ambassador.server.connection import Connection, Service
+    from ambassador.server.connections import Connections
     from ambassador.metrics import Histogram
     from ambassador.upstream.health import EndpointHealth
 

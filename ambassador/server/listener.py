@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from ambassador.connection import Connection
+from ambassador.server.connection import Connection
 from ambassador.net.address import unmapped
 from ambassador.net.sockets import BACKLOG, ignore_newcomers
 from ambassador.net.tcp import reset_on_close
@@ -21,8 +21,8 @@ from ambassador.net.tcp import reset_on_close
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ambassador.connection import Service
-    from ambassador.connections import Connections
+    from ambassador.server.connection import Service
+    from ambassador.server.connections import Connections
     from ambassador.net.poller import Poller
 
 log = structlog.get_logger()

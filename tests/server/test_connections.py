@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ambassador import connections as connections_module
-from ambassador.connections import DEAD_AFTER, Connections
+from ambassador.server import connections as connections_module
+from ambassador.server.connections import DEAD_AFTER, Connections
 from ambassador.net.tcp import Silence
 
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from ambassador.connections import Connections
+from ambassador.server.connections import Connections
 from ambassador.errors import StartError
-from ambassador.listener import Listener
+from ambassador.server.listener import Listener
 from ambassador.net.sockets import bind, ignore_newcomers
 from ambassador.metrics import RouteCounters
 from ambassador.net.address import Address
@@ -38,7 +38,7 @@ class Failing(socket.socket):
             left[0] -= 1
             raise OSError(errno.{error}, os.strerror(errno.{error}))
         return super()._accept()
-from ambassador import listener
+from ambassador.server import listener
 class module:
     def __getattr__(self, name):
         return getattr(socket, name)

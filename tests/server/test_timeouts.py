@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ambassador import timeouts as timeouts_module
-from ambassador.timeouts import Timeouts
+from ambassador.server import timeouts as timeouts_module
+from ambassador.server.timeouts import Timeouts
 
 
 @dataclass

@@ -335,7 +335,7 @@ def test_an_upstream_that_resets_at_once_is_never_an_orderly_end(ambassador: Lau
 # The first socket of a client cannot be registered: what a user's limit of epoll watches does (epoll(7)).
 UNREGISTERED = """
 import errno
-from ambassador.connection import Connection
+from ambassador.server.connection import Connection
 from ambassador.net.poller import Poller
 register, failed = Poller.register, []
 def fail_once(self, sock, handler):
@@ -347,7 +347,7 @@ Poller.register = fail_once
 """
 # A fault that nobody expects, outside any connection.
 UNEXPECTED = """
-import ambassador.server as server
+import ambassador.server.process as server
 sweeps = []
 def sweep(self, now):
     sweeps.append(now)
