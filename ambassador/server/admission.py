@@ -15,7 +15,7 @@ from ambassador.net.proxy_protocol import LONGEST, Header, ProxyHeaderError, dec
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
 
-    from ambassador.handshake import Handshake
+    from ambassador.tunnel.handshake import Handshake
     from ambassador.net.deadlines import Deadlines
     from ambassador.net.poller import Poller
     from ambassador.relay import Leg
@@ -106,7 +106,7 @@ class Admission:
         """Begin; the answer may come before this returns only if it is a refusal."""
         self._door.enter(self)
         if self._owner is not None and self._door.credentials is not None:
-            from ambassador.handshake import Handshake
+            from ambassador.tunnel.handshake import Handshake
 
             self._end = "handshake_failed"
             self._leg.codec = codec = self._door.credentials.tunnel.codec()

@@ -284,7 +284,7 @@ class Dial:
         if error_number:
             self._handshake_failed(os.strerror(error_number))
             return
-        from ambassador.handshake import Handshake
+        from ambassador.tunnel.handshake import Handshake
 
         leg.codec = codec = credentials.tunnel.codec(self.upstream.endpoints[self._at].address.host)
         handshake = Handshake(sock, codec, done=self._succeed, failed=self._handshake_failed)

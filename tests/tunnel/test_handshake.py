@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ambassador.handshake import Handshake
+from ambassador.tunnel.handshake import Handshake
 from ambassador.tunnel import Credentials, TunnelFiles
 from tests.support.net import pair
 
