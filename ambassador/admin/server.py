@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from aiohttp import web
 
-from ambassador.admin.door import Door
-from ambassador.admin.exposition import CONTENT_TYPE, Exposition
-from ambassador.admin.guard import refusal
+from ambassador.admin.clients import Door
+from ambassador.admin.prometheus import CONTENT_TYPE, Exposition
+from ambassador.admin.access import refusal
 from ambassador.admin.history import History
 from ambassador.admin.page import Page
 from ambassador.admin.processes import Processes

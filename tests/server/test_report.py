@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ambassador.admin.exposition import Exposition
+from ambassador.admin.prometheus import Exposition
 from ambassador.admin.history import History
 from ambassador.metrics import ENDS
 from ambassador.server.report import merge

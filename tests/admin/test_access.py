@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ambassador.admin.guard import refusal
+from ambassador.admin.access import refusal
 
 TOKEN = "0123456789abcdef"  # noqa: S105 - one that nobody uses
 ELSEWHERE = "10.0.0.7"
