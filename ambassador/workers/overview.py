@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ambassador.server.report import Report
-    from ambassador.workers.fleet import Fleet
+    from ambassador.workers.pool import Fleet
 
 
 class FleetOverview:

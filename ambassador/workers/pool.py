@@ -12,7 +12,7 @@ import structlog
 
 from ambassador.server import report
 from ambassador.server.process import State, log_ready
-from ambassador.workers.member import Member
+from ambassador.workers.handle import Member
 from ambassador.workers.upstreams import Upstreams
 from ambassador.workers.worker import CANNOT_SERVE, Place
 
