@@ -11,7 +11,7 @@ from ambassador.net import poller
 if TYPE_CHECKING:
     from ambassador.relay.direction import Direction
     from ambassador.relay.relay import Relay
-    from ambassador.relay.sealed import Codec
+    from ambassador.relay.encrypted import Codec
 
 _TROUBLE = poller.ERROR | poller.HANGUP | poller.ENDED | poller.URGENT
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ambassador.net import tcp
 from ambassador.net.tcp import reset_on_close
-from ambassador.relay.sealed import direction
+from ambassador.relay.encrypted import direction
 
 if TYPE_CHECKING:
     import asyncio

@@ -16,7 +16,7 @@ from tests.support.net import pair, reset
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from ambassador.relay.sealed import Codec
+    from ambassador.relay.encrypted import Codec
 
 
 class End:
