@@ -121,7 +121,7 @@ def wait(routes: tuple[str, ...], timeout: str) -> int:
     This proves the next hop only: a source ambassador accepts whether or not its server is there.
     """
     from ambassador.commands import wait
-    from ambassador.config.values import parse_duration
+    from ambassador.config.parsers import parse_duration
 
     try:
         seconds = parse_duration(timeout)

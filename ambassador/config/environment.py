@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from ambassador.config import values
+from ambassador.config import parsers
 from ambassador.config.links import link_name
 from ambassador.config.problems import MASK, Invalid, path_shown, shown
 from ambassador.config.settings import NAMES, PREFIX, Settings

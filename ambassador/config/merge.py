@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ambassador.config.addresses import overlap, without_covered
-from ambassador.config.explicit import Explicit
+from ambassador.config.routes_setting import Explicit
 from ambassador.config.filter import plain
 from ambassador.config.problems import shown
 from ambassador.config.routes import Decision, Endpoint, Route

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf
 
-from ambassador.config import values
+from ambassador.config import parsers
 from ambassador.config.filter import LinkFilter, link_filter
 from ambassador.net.address import Address
 

@@ -13,7 +13,7 @@ from ambassador.config.configuration import Configuration, read
 from ambassador.config.hosts import parse_hosts
 from ambassador.config.problems import LONGEST, Invalid, shown
 from ambassador.config.settings import NAMES
-from ambassador.config.values import parse_duration
+from ambassador.config.parsers import parse_duration
 from ambassador.errors import ConfigurationError
 from ambassador.net.address import MAX_PORT, Address, bracketed
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ambassador.config import values
+from ambassador.config import parsers
 from ambassador.config.problems import Invalid
 from ambassador.net.address import Address
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ambassador.config.missing import linked_names
+from ambassador.config.no_routes import linked_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable

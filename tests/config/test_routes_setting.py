@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ambassador.config.explicit import explicit_routes
+from ambassador.config.routes_setting import explicit_routes
 
 
 def written(text: str = "", *arguments: str) -> list[tuple[str, str | None, int, str]]:
