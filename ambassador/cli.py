@@ -81,7 +81,7 @@ def run(routes: tuple[str, ...]) -> int:
     """
     from ambassador.commands import run
 
-    return app.run(_configuration(routes, examine=_tunnel_problems))
+    return run.run(_configuration(routes, examine=_tunnel_problems))
 
 
 @cli.command()

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ambassador.commands import run
 from ambassador import cli
+from ambassador.commands import run as run_command
 from tests.support.net import LOCAL, connect, free_port, read_to_end
 from tests.support.process import ROOT, command, environment
 from tests.support.servers import echo
@@ -182,9 +182,9 @@ def test_no_input_is_answered_with_a_traceback(
     run: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str], link: str, name: str, value: str
 ) -> None:
     """Whatever stands in arguments and environment, a command ends with an exit code of the contract."""
-    monkeypatch.setattr(app, "run", lambda _configuration: 0)
+    monkeypatch.setattr(run_command, "run", lambda _configuration: 0)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [])
-    monkeypatch.setattr("ambassador.wait.run", lambda *_, **__: 0)
+    monkeypatch.setattr("ambassador.commands.wait.run", lambda *_, **__: 0)
     if arguments[:1] == ["demo"]:
         return
     code, _ = run(*arguments, A_PORT_1_TCP=f"tcp://{link}", **{f"AMBASSADOR_{name}": value})
@@ -304,7 +304,7 @@ def test_a_misspelt_command_is_no_route(run: Run, arguments: tuple[str, ...], me
 
 def test_a_host_that_sounds_like_a_command_is_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """`HOST PORT`, a route and what comes after `--` are never taken for a slip in a command."""
-    monkeypatch.setattr(app, "run", lambda configuration: configuration.routes[0].endpoints[0].address.port)
+    monkeypatch.setattr(run_command, "run", lambda configuration: configuration.routes[0].endpoints[0].address.port)
     for arguments in (("chek", "80"), ("chek:80",), ("--", "chek:80")):
         assert run(*arguments)[0] == 80
 
@@ -318,7 +318,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def run(*_, **__):
     print("waiting", flush=True)
     time.sleep(60)
-ambassador.wait.run = run
+ambassador.commands.wait.run = run
 sys.exit(main(["wait", "x:1"]))
 """
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from aiohttp import web
 
-from ambassador.admin.clients import Door
-from ambassador.admin.prometheus import CONTENT_TYPE, Exposition
 from ambassador.admin.access import refusal
+from ambassador.admin.clients import Door
 from ambassador.admin.history import History
 from ambassador.admin.page import Page
 from ambassador.admin.processes import Processes
+from ambassador.admin.prometheus import CONTENT_TYPE, Exposition
 
 if TYPE_CHECKING:
     import socket

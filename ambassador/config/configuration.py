@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ambassador.config.environment import read_settings
-from ambassador.config.routes_setting import ROUTES, explicit_routes
 from ambassador.config.links import find_links
 from ambassador.config.merge import merge
 from ambassador.config.no_routes import no_route
 from ambassador.config.routes import Decision, Route
+from ambassador.config.routes_setting import ROUTES, explicit_routes
 from ambassador.config.rules import admin_problems, tunnel_problems, warnings
 from ambassador.config.settings import Settings
 from ambassador.errors import ConfigurationError

@@ -78,7 +78,7 @@ def _text(name: str, variable: str, value: str, reading: Reading) -> str:
 
 def _content(path: str) -> str:
     """Read the file that an X_FILE variable names, without the white space around."""
-    file = values.path(path)
+    file = parsers.path(path)
     try:
         status = file.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -104,7 +104,7 @@ def _validate(reading: Reading, texts: dict[str, str], environ: Mapping[str, str
             name = str(details["loc"][0])
             variable = reading.given[name.upper()]
             reading.failed.add(name)
-            # Texts are the readers' alone to refuse (values.py), and what they raise is kept here by pydantic.
+            # Texts are the readers' alone to refuse (parsers.py), and what they raise is kept here by pydantic.
             reading.problems.append(_problem(variable, environ[variable].strip(), details["ctx"]["error"]))
         reading.settings = Settings.model_validate(
             {name: text for name, text in texts.items() if name not in reading.failed}

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ambassador.config.addresses import overlap, without_covered
-from ambassador.config.routes_setting import Explicit
 from ambassador.config.filter import plain
 from ambassador.config.problems import shown
 from ambassador.config.routes import Decision, Endpoint, Route
+from ambassador.config.routes_setting import Explicit
 from ambassador.errors import Problem
 from ambassador.net.address import Address
 

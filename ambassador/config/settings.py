@@ -26,9 +26,9 @@ def _text(read: Callable[[str], object]) -> BeforeValidator:
     return BeforeValidator(value)
 
 
-Duration = Annotated[float, _text(values.parse_duration)]
-Networks = Annotated[tuple[InstanceOf[IPv4Network] | InstanceOf[IPv6Network], ...], _text(values.networks)]
-File = Annotated[InstanceOf[Path] | None, _text(values.path)]
+Duration = Annotated[float, _text(parsers.parse_duration)]
+Networks = Annotated[tuple[InstanceOf[IPv4Network] | InstanceOf[IPv6Network], ...], _text(parsers.networks)]
+File = Annotated[InstanceOf[Path] | None, _text(parsers.path)]
 
 
 class Settings(BaseModel):
@@ -38,35 +38,35 @@ class Settings(BaseModel):
 
     routes: str = ""
     links: Annotated[InstanceOf[LinkFilter], _text(link_filter)] = LinkFilter()
-    bind: Annotated[tuple[str, ...], _text(values.bind_hosts)] = ("",)
+    bind: Annotated[tuple[str, ...], _text(parsers.bind_hosts)] = ("",)
     # Longer than an upstream's restart usually takes, shorter than the patience of most clients.
-    connect_timeout: Annotated[float, _text(values.positive_duration)] = 10.0
+    connect_timeout: Annotated[float, _text(parsers.positive_duration)] = 10.0
     idle_timeout: Duration = 0.0
     half_close_timeout: Duration = 0.0
     max_lifetime: Duration = 0.0
     # With five probes ten seconds apart, a dead peer is found within two minutes.
-    keepalive: Annotated[float, _text(values.keepalive)] = 60.0
-    max_connections: Annotated[int | None, _text(values.connections)] = None
+    keepalive: Annotated[float, _text(parsers.keepalive)] = 60.0
+    max_connections: Annotated[int | None, _text(parsers.connections)] = None
     allow: Networks = ()
     drain_delay: Duration = 0.0
     # Docker kills ten seconds after SIGTERM.
     drain_timeout: Duration = 8.0
-    tunnel: Annotated[Literal["off", "source", "target"], _text(values.choice("off", "source", "target"))] = "off"
+    tunnel: Annotated[Literal["off", "source", "target"], _text(parsers.choice("off", "source", "target"))] = "off"
     tunnel_key_file: File = None
     tunnel_cert_file: File = None
     tunnel_private_key_file: File = None
     tunnel_ca_file: File = None
-    tunnel_peers: Annotated[tuple[str, ...], _text(values.peers)] = ()
-    proxy_protocol: Annotated[Literal["off", "v1", "v2"], _text(values.choice("off", "v1", "v2"))] = "off"
+    tunnel_peers: Annotated[tuple[str, ...], _text(parsers.peers)] = ()
+    proxy_protocol: Annotated[Literal["off", "v1", "v2"], _text(parsers.choice("off", "v1", "v2"))] = "off"
     proxy_protocol_from: Networks = ()
-    admin: Annotated[InstanceOf[Address] | None, _text(values.admin_address)] = Address("127.0.0.1", 9901)
-    admin_token: Annotated[str | None, _text(values.admin_token)] = Field(default=None, repr=False)
-    workers: Annotated[int, _text(values.workers)] = 1
+    admin: Annotated[InstanceOf[Address] | None, _text(parsers.admin_address)] = Address("127.0.0.1", 9901)
+    admin_token: Annotated[str | None, _text(parsers.admin_token)] = Field(default=None, repr=False)
+    workers: Annotated[int, _text(parsers.workers)] = 1
     log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], _text(values.choice("debug", "info", "warning", "error"))
+        Literal["debug", "info", "warning", "error"], _text(parsers.choice("debug", "info", "warning", "error"))
     ] = "info"
-    log_format: Annotated[Literal["auto", "json", "console"], _text(values.choice("auto", "json", "console"))] = "auto"
-    access_log: Annotated[bool, _text(values.on_off)] = True
+    log_format: Annotated[Literal["auto", "json", "console"], _text(parsers.choice("auto", "json", "console"))] = "auto"
+    access_log: Annotated[bool, _text(parsers.on_off)] = True
 
 
 NAMES = frozenset(name.upper() for name in Settings.model_fields)

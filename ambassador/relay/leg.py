@@ -10,8 +10,8 @@ from ambassador.net import poller
 
 if TYPE_CHECKING:
     from ambassador.relay.direction import Direction
-    from ambassador.relay.relay import Relay
     from ambassador.relay.encrypted import Codec
+    from ambassador.relay.relay import Relay
 
 _TROUBLE = poller.ERROR | poller.HANGUP | poller.ENDED | poller.URGENT
 

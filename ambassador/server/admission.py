@@ -15,11 +15,11 @@ from ambassador.net.proxy_protocol import LONGEST, Header, ProxyHeaderError, dec
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
 
-    from ambassador.tunnel.handshake import Handshake
     from ambassador.net.deadlines import Deadlines
     from ambassador.net.poller import Poller
     from ambassador.relay import Leg
     from ambassador.tunnel import Credentials
+    from ambassador.tunnel.handshake import Handshake
 
     Network = IPv4Network | IPv6Network
 

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from ambassador.server.admission import Admission, Door
-    from ambassador.server.connections import Connections
     from ambassador.metrics import RouteCounters
     from ambassador.net.poller import Poller
     from ambassador.net.proxy_protocol import Header
     from ambassador.relay import Pipes
+    from ambassador.server.admission import Admission, Door
+    from ambassador.server.connections import Connections
     from ambassador.upstream.dial import Dial
     from ambassador.upstream.upstream import Upstream
 

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from ambassador.server.connection import Connection
 from ambassador.net.address import unmapped
 from ambassador.net.sockets import BACKLOG, ignore_newcomers
 from ambassador.net.tcp import reset_on_close
+from ambassador.server.connection import Connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ambassador.net.poller import Poller
     from ambassador.server.connection import Service
     from ambassador.server.connections import Connections
-    from ambassador.net.poller import Poller
 
 log = structlog.get_logger()
 

@@ -14,11 +14,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 import ambassador
-from ambassador.server.admission import MOST_PENDING, Door
-from ambassador.server.connection import Service
-from ambassador.server.connections import Connections
 from ambassador.errors import ConfigurationError
-from ambassador.server.listener import Listener
 from ambassador.metrics import RouteCounters
 from ambassador.net.address import unmapped
 from ambassador.net.deadlines import Deadlines
@@ -27,6 +23,10 @@ from ambassador.net.local import LocalAddresses
 from ambassador.net.poller import Poller
 from ambassador.net.sockets import bind
 from ambassador.relay import Pipes
+from ambassador.server.admission import MOST_PENDING, Door
+from ambassador.server.connection import Service
+from ambassador.server.connections import Connections
+from ambassador.server.listener import Listener
 from ambassador.server.timeouts import Timeouts
 from ambassador.upstream.resolve import Resolver
 from ambassador.upstream.upstream import Upstream
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
     from ambassador.config.configuration import Configuration
     from ambassador.config.settings import Settings
-    from ambassador.server.connection import Connection
     from ambassador.log import Output
     from ambassador.net.limits import Limits
+    from ambassador.server.connection import Connection
     from ambassador.tunnel import Credentials
 
 log = structlog.get_logger()

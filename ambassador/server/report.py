@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from ambassador.config.configuration import Configuration
     from ambassador.config.routes import Route
+    from ambassador.metrics import Histogram
     from ambassador.server.connection import Connection, Service
     from ambassador.server.connections import Connections
-    from ambassador.metrics import Histogram
     from ambassador.upstream.health import EndpointHealth
 
 Report = dict[str, Any]

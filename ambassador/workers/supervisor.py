@@ -14,9 +14,9 @@ import structlog
 from ambassador.net.sockets import bind
 from ambassador.server.process import State, bind_all, limits_of
 from ambassador.workers import worker
-from ambassador.workers.pool import Fleet
 from ambassador.workers.fork import fork, open_descriptors
 from ambassador.workers.overview import FleetOverview
+from ambassador.workers.pool import Fleet
 from ambassador.workers.sharing import Loads
 
 if TYPE_CHECKING:

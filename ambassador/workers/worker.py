@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from ambassador.server import report
 from ambassador.admin.overview import LocalOverview
+from ambassador.server import report
 from ambassador.server.process import Process, State
 from ambassador.workers.channel import Channel
 from ambassador.workers.sharing import SharingListener

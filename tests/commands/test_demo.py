@@ -6,8 +6,8 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING
 
-from ambassador.commands import demo
 from ambassador.cli import main
+from ambassador.commands import demo
 from tests.support.process import command
 
 if TYPE_CHECKING:

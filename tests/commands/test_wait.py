@@ -7,10 +7,10 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+from ambassador.commands.wait import _upstream_missing
 from ambassador.config.routes import Endpoint, Route
 from ambassador.net.address import Address
 from ambassador.upstream.resolve import HostsFile
-from ambassador.commands.wait import _upstream_missing
 from tests.support.net import LOCAL, free_port
 from tests.support.process import ENTER, HANGING_LOOKUP, ROOT, command, environment
 from tests.support.servers import echo, hold

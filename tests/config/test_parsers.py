@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 def test_duration(text: str, seconds: float) -> None:
     """A duration has one of four units, or none, which means seconds."""
-    assert values.parse_duration(text) == pytest.approx(seconds)
+    assert parsers.parse_duration(text) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
@@ -35,28 +35,28 @@ def test_duration(text: str, seconds: float) -> None:
 def test_duration_refused(text: str) -> None:
     """What is no duration is refused with examples of one."""
     with pytest.raises(Invalid, match="250ms, 10s, 5m or 1h"):
-        values.parse_duration(text)
+        parsers.parse_duration(text)
 
 
 def test_positive_duration() -> None:
     """A duration that cannot be off refuses 0 in every unit."""
-    assert values.positive_duration("1ms") == 0.001
+    assert parsers.positive_duration("1ms") == 0.001
     for text in ("0", "0s", "0.0"):
         with pytest.raises(Invalid, match="cannot be off"):
-            values.positive_duration(text)
+            parsers.positive_duration(text)
 
 
 def test_keepalive() -> None:
     """Keepalive is off or within what the kernel takes."""
-    assert [values.keepalive(text) for text in ("0", "1", "60s", "32767")] == [0, 1, 60, 32767]
+    assert [parsers.keepalive(text) for text in ("0", "1", "60s", "32767")] == [0, 1, 60, 32767]
     for text in ("500ms", "32768", "24h"):
         with pytest.raises(Invalid, match="1s to 32767s"):
-            values.keepalive(text)
+            parsers.keepalive(text)
 
 
 def test_choice() -> None:
     """A choice does not mind capitals, and a refusal names all options."""
-    read = values.choice("auto", "json", "console")
+    read = parsers.choice("auto", "json", "console")
 
     assert read("JSON") == "json"
     with pytest.raises(Invalid, match="write auto, json or console"):
@@ -65,27 +65,27 @@ def test_choice() -> None:
 
 def test_on_off() -> None:
     """A switch is on or off."""
-    assert values.on_off("on") is True
-    assert values.on_off("Off") is False
+    assert parsers.on_off("on") is True
+    assert parsers.on_off("Off") is False
     with pytest.raises(Invalid, match="write on or off"):
-        values.on_off("true")
+        parsers.on_off("true")
 
 
 def test_connections() -> None:
     """A number of connections is at least one."""
-    assert values.connections("1") == 1
-    assert values.connections("0100") == 100
+    assert parsers.connections("1") == 1
+    assert parsers.connections("0100") == 100
     for text in ("0", "-1", "1.0", "1e3", "", "٣", "9" * 5000):
         with pytest.raises(Invalid):
-            values.connections(text)
+            parsers.connections(text)
 
 
 def test_workers() -> None:
     """A number of processes is at least one; auto is one a core."""
-    assert [values.workers(text) for text in ("1", "8", "auto", "AUTO", "1024")] == [1, 8, 0, 0, 1024]
+    assert [parsers.workers(text) for text in ("1", "8", "auto", "AUTO", "1024")] == [1, 8, 0, 0, 1024]
     for text in ("0", "-1", "1025", "two", "9" * 5000):
         with pytest.raises(Invalid, match="or auto"):
-            values.workers(text)
+            parsers.workers(text)
 
 
 @pytest.mark.parametrize(
@@ -103,14 +103,14 @@ def test_workers() -> None:
 )
 def test_bind_hosts(text: str, hosts: tuple[str, ...]) -> None:
     """Listen addresses that could not be bound beside each other come down to those that can."""
-    assert values.bind_hosts(text) == hosts
+    assert parsers.bind_hosts(text) == hosts
 
 
 @pytest.mark.parametrize("text", ["10.0.0.1,", "eth0", "10.0.0.1:80", "10.0.0.0/8", "localhost"])
 def test_bind_hosts_refused(text: str) -> None:
     """A port, a network, a name or an interface is no listen address."""
     with pytest.raises(Invalid):
-        values.bind_hosts(text)
+        parsers.bind_hosts(text)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_bind_hosts_refused(text: str) -> None:
 )
 def test_admin_address(text: str, address: Address | None) -> None:
     """The admin address has a port, and may be off."""
-    assert values.admin_address(text) == address
+    assert parsers.admin_address(text) == address
 
 
 @pytest.mark.parametrize(
@@ -143,15 +143,15 @@ def test_admin_address(text: str, address: Address | None) -> None:
 def test_admin_address_refused(text: str, right: str) -> None:
     """A bare port is refused, for it may be meant for this machine alone or for all."""
     with pytest.raises(Invalid, match=right):
-        values.admin_address(text)
+        parsers.admin_address(text)
 
 
 def test_admin_token() -> None:
     """A token is long enough, can stand in a header, and is in no message."""
-    assert values.admin_token("0123456789abcdef") == "0123456789abcdef"
+    assert parsers.admin_token("0123456789abcdef") == "0123456789abcdef"
     for text in ("0123456789abcde", "0123456789 abcdef", "0123456789abcdefß"):
         with pytest.raises(Invalid) as caught:
-            values.admin_token(text)
+            parsers.admin_token(text)
         assert "01234" not in str(caught.value)
 
 
@@ -168,7 +168,7 @@ def test_admin_token() -> None:
 )
 def test_networks(text: str, networks: list[str]) -> None:
     """Networks are CIDRs or single addresses, and IPv4-mapped ones count as IPv4."""
-    assert values.networks(text) == tuple(map(ip_network, networks))
+    assert parsers.networks(text) == tuple(map(ip_network, networks))
 
 
 @pytest.mark.parametrize(
@@ -188,30 +188,30 @@ def test_networks(text: str, networks: list[str]) -> None:
 def test_networks_refused(text: str, right: str) -> None:
     """A list that lets in others than meant is refused rather than guessed at."""
     with pytest.raises(Invalid, match=right):
-        values.networks(text)
+        parsers.networks(text)
 
 
 def test_peers() -> None:
     """Peers are DNS or URI names; an address is no name in a certificate that we look for."""
-    assert values.peers("a.example, spiffe://example/b") == ("a.example", "spiffe://example/b")
+    assert parsers.peers("a.example, spiffe://example/b") == ("a.example", "spiffe://example/b")
     for text in ("10.0.0.1", "a b", "a,", "*.example", "fd00::1"):
         with pytest.raises(Invalid) as caught:
-            values.peers(text)
+            parsers.peers(text)
         assert "10.0.0.7" not in caught.value.right
 
 
 def test_path() -> None:
     """A path is taken as it is, but no system takes one with a zero byte."""
-    assert values.path("/run/secrets/key") == Path("/run/secrets/key")
+    assert parsers.path("/run/secrets/key") == Path("/run/secrets/key")
     for text in ("/run\0", "/run\ud800"):
         with pytest.raises(Invalid):
-            values.path(text)
+            parsers.path(text)
 
 
 READERS = [
-    values.parse_duration, values.positive_duration, values.keepalive, values.choice("a", "b"), values.on_off,
-    values.connections, values.workers, values.bind_hosts, values.admin_address, values.admin_token, values.networks,
-    values.peers,
+    parsers.parse_duration, parsers.positive_duration, parsers.keepalive, parsers.choice("a", "b"), parsers.on_off,
+    parsers.connections, parsers.workers, parsers.bind_hosts, parsers.admin_address, parsers.admin_token,
+    parsers.networks, parsers.peers,
 ]  # fmt: skip
 
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from ambassador.config.addresses import overlap, upstream_address
 from ambassador.config.configuration import Configuration, read
 from ambassador.config.hosts import parse_hosts
+from ambassador.config.parsers import parse_duration
 from ambassador.config.problems import LONGEST, Invalid, shown
 from ambassador.config.settings import NAMES
-from ambassador.config.parsers import parse_duration
 from ambassador.errors import ConfigurationError
 from ambassador.net.address import MAX_PORT, Address, bracketed
 

@@ -22,13 +22,13 @@ class Failing(socket.socket):
             number = chance.choice(ERRORS)
             raise OSError(number, os.strerror(number))
         return super()._accept()
-from ambassador.server import listener
+from ambassador.net import sockets
 class module:
     def __getattr__(self, name):
         return getattr(socket, name)
     def socket(self, *arguments, **options):
         return Failing(*arguments, **options)
-listener.socket = module()
+sockets.socket = module()
 """
 
 

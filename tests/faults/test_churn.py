@@ -24,7 +24,7 @@ import asyncio
 from ambassador.server import process
 def reload(self, *, force=True):
     deadlines = {id(service.upstream.deadlines): service.upstream.deadlines for service in self.services}
-    server.log.info(
+    process.log.info(
         "test.held", tasks=len(asyncio.all_tasks()), live=len(self.connections.live), lent=self.pipes.lent,
         active=sum(service.counters.active for service in self.services),
         dials=sum(service.upstream.dials() for service in self.services),
@@ -32,7 +32,7 @@ def reload(self, *, force=True):
         handlers=len(self.poller._handlers), deadlines=sum(len(one._when) for one in deadlines.values()),
         ended=sum(sum(service.counters.ends.values()) for service in self.services),
     )
-server.Process.reload = reload
+process.Process.reload = reload
 """
 
 

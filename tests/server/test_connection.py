@@ -121,11 +121,11 @@ import errno, socket
 class Socket(socket.SocketType):
     def connect_ex(self, address):
         return errno.{error}
-from ambassador.upstream import dial
+from ambassador.net import sockets
 class module:
     def __getattr__(self, name):
         return Socket if name == "SocketType" else getattr(socket, name)
-dial.socket = module()
+sockets.socket = module()
 """
 
 

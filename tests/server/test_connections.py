@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from ambassador.net.tcp import Silence
 from ambassador.server import connections as connections_module
 from ambassador.server.connections import DEAD_AFTER, Connections
-from ambassador.net.tcp import Silence
 
 
 class Leg:

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from ambassador.server.connections import Connections
 from ambassador.errors import StartError
-from ambassador.server.listener import Listener
-from ambassador.net.sockets import bind, ignore_newcomers
 from ambassador.metrics import RouteCounters
 from ambassador.net.address import Address
 from ambassador.net.poller import Poller
+from ambassador.net.sockets import bind, ignore_newcomers
+from ambassador.server.connections import Connections
+from ambassador.server.listener import Listener
 from tests.support.deadline import eventually, soon
 from tests.support.net import LOCAL, connect, final_error, free_port, read_to_end
 from tests.support.servers import echo
@@ -38,13 +38,13 @@ class Failing(socket.socket):
             left[0] -= 1
             raise OSError(errno.{error}, os.strerror(errno.{error}))
         return super()._accept()
-from ambassador.server import listener
+from ambassador.net import sockets
 class module:
     def __getattr__(self, name):
         return getattr(socket, name)
     def socket(self, *arguments, **options):
         return Failing(*arguments, **options)
-listener.socket = module()
+sockets.socket = module()
 """
 
 

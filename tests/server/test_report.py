@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ambassador.admin.prometheus import Exposition
 from ambassador.admin.history import History
+from ambassador.admin.prometheus import Exposition
 from ambassador.metrics import ENDS
 from ambassador.server.report import merge
 from tests.admin.reports import endpoint, report

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ambassador.tunnel.handshake import Handshake
 from ambassador.tunnel import Credentials, TunnelFiles
+from ambassador.tunnel.handshake import Handshake
 from tests.support.net import pair
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.tunnel_link.conftest import Join
 
 STRANGERS = 200
-# A quarter of all connections at most are strangers' (ambassador/admission.py).
+# A quarter of all connections at most are strangers' (ambassador/server/admission.py).
 MOST_CONNECTIONS = 400
 MOST_PENDING = MOST_CONNECTIONS // 4
 
