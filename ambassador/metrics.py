@@ -3,14 +3,75 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import Final
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, Self
 
-ENDS: Final = (
-    "closed", "client_reset", "upstream_reset", "client_gone", "connect_refused", "connect_timeout",
-    "connect_unresolved", "connect_unreachable", "connect_failed", "handshake_failed", "not_allowed",
-    "bad_proxy_header", "idle_timeout", "half_close_timeout", "max_lifetime", "peer_dead", "drained", "killed",
-    "failed",
-)  # fmt: skip
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Weight(StrEnum):
+    """How much an ending matters to whoever is on call."""
+
+    ORDINARY = "ordinary"  # what clients and upstreams do all day
+    INTENDED = "intended"  # as a setting or somebody asked for: worth a look, not an alarm
+    TROUBLE = "trouble"
+
+
+class End(StrEnum):
+    """How a connection ended: the field `end` of the access log and the label `end` of the metrics.
+
+    The one place that knows all of them. The page and `status` show what is here, and docs/operations.md is held to it.
+
+    Attributes:
+        weight: how much it matters.
+        meaning: what happened, in a few words.
+    """
+
+    weight: Weight
+    meaning: str
+
+    def __new__(cls, value: str, weight: Weight, meaning: str) -> Self:
+        """Make a member from its name, its weight and its meaning."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.weight = weight
+        member.meaning = meaning
+        return member
+
+    __hash__ = str.__hash__  # Enum's own is Python code, and each connection counts its end
+
+    CLOSED = "closed", Weight.ORDINARY, "both directions ended in order"
+    CLIENT_RESET = "client_reset", Weight.ORDINARY, "the client reset a relayed connection"
+    UPSTREAM_RESET = "upstream_reset", Weight.TROUBLE, "the upstream reset a relayed connection"
+    CLIENT_GONE = "client_gone", Weight.ORDINARY, "the client reset before there was a connection"
+    CONNECT_REFUSED = "connect_refused", Weight.TROUBLE, "nobody listens at the upstream"
+    CONNECT_TIMEOUT = "connect_timeout", Weight.TROUBLE, "the upstream did not answer in time"
+    CONNECT_UNRESOLVED = "connect_unresolved", Weight.TROUBLE, "the upstream's name did not resolve"
+    CONNECT_UNREACHABLE = "connect_unreachable", Weight.TROUBLE, "no route to the upstream's network or host"
+    CONNECT_FAILED = "connect_failed", Weight.TROUBLE, "the dial failed for another reason, in the field `error`"
+    HANDSHAKE_FAILED = "handshake_failed", Weight.TROUBLE, "the other end of the tunnel did not prove itself"
+    NOT_ALLOWED = "not_allowed", Weight.INTENDED, "the client is not within `AMBASSADOR_ALLOW`"
+    BAD_PROXY_HEADER = "bad_proxy_header", Weight.TROUBLE, "no valid PROXY header came in time"
+    IDLE_TIMEOUT = "idle_timeout", Weight.INTENDED, "no traffic for `AMBASSADOR_IDLE_TIMEOUT`"
+    HALF_CLOSE_TIMEOUT = (
+        "half_close_timeout", Weight.INTENDED,
+        "half-closed, then no traffic for `AMBASSADOR_HALF_CLOSE_TIMEOUT`",
+    )  # fmt: skip
+    MAX_LIFETIME = "max_lifetime", Weight.INTENDED, "older than `AMBASSADOR_MAX_LIFETIME`"
+    PEER_DEAD = "peer_dead", Weight.TROUBLE, "a peer vanished: no answer to anything for a minute"
+    DRAINED = "drained", Weight.INTENDED, "cut at the end of the drain"
+    KILLED = "killed", Weight.INTENDED, "reset through the admin address"
+    FAILED = "failed", Weight.TROUBLE, "a fault of the ambassador itself: please report it"
+
+
+_ORDINARY = frozenset(end for end in End if end.weight is Weight.ORDINARY)
+
+
+def troubled(ends: Mapping[str, int]) -> int:
+    """Add up the connections whose ending was not the ordinary course of things. One not known here was not, either."""
+    return sum(count for end, count in ends.items() if end not in _ORDINARY)
+
 
 # Seconds. A dial within a data centre takes half a millisecond, a lost SYN one second, then three.
 CONNECT_BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -41,7 +102,7 @@ class RouteCounters:
 
     def __init__(self) -> None:
         self.active = 0
-        self.ends = dict.fromkeys(ENDS, 0)
+        self.ends = dict.fromkeys(End, 0)
         self.bytes_up = 0
         self.bytes_down = 0
         self.accept_paused = 0

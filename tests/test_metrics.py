@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ambassador.metrics import ENDS, Histogram, RouteCounters
+from ambassador.metrics import End, Histogram, RouteCounters
 
 
 def test_a_histogram_counts_each_value_once_in_the_first_bucket_that_holds_it() -> None:
@@ -21,5 +21,5 @@ def test_routes_share_no_counters() -> None:
     one, other = RouteCounters(), RouteCounters()
     one.ends["closed"] += 1
     one.connect.observe(0.1)
-    assert set(other.ends) == set(ENDS)
+    assert set(other.ends) == set(End)
     assert sum(other.ends.values()) == sum(other.connect.counts) == 0

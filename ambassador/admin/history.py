@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
-from ambassador.server.report import IN_ORDER
+from ambassador.metrics import troubled
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ambassador.admin.overview import Overview
     from ambassador.server.report import Report
 
@@ -71,7 +69,7 @@ class History:
                 _rate(sum(old.ends.values()), sum(new.ends.values()), new.at - old.at, digits=1) for old, new in pairs
             ],
             "troubled": [
-                _rate(_troubled(old.ends), _troubled(new.ends), new.at - old.at, digits=1) for old, new in pairs
+                _rate(troubled(old.ends), troubled(new.ends), new.at - old.at, digits=1) for old, new in pairs
             ],
             "ends": dict(_ends(report) - forgotten),
         }
@@ -82,10 +80,6 @@ def _ends(report: Report) -> Counter[str]:
     for route in report["routes"]:
         ends.update(route["ends"])
     return +ends
-
-
-def _troubled(ends: Mapping[str, int]) -> int:
-    return sum(count for end, count in ends.items() if end not in IN_ORDER)
 
 
 def _rate(old: int, new: int, seconds: float, *, digits: int | None = None) -> float:

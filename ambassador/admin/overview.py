@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ambassador.metrics import End
 from ambassador.server import report
 
 if TYPE_CHECKING:
@@ -76,5 +77,5 @@ def kill(process: Reported, number: int) -> bool:
     connection = process.connections.live.get(number)
     if connection is None:
         return False
-    connection.cut("killed")
+    connection.cut(End.KILLED)
     return True

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ambassador.commands import healthcheck
-from ambassador.server.report import IN_ORDER
+from ambassador.metrics import troubled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -102,7 +102,7 @@ def lay_out(status: Mapping[str, Any], *, rows: int | None = None) -> list[str]:
 
 def _route(route: Mapping[str, Any]) -> Iterator[str]:
     ended = sum(route["ends"].values())
-    trouble = sum(count for end, count in route["ends"].items() if end not in IN_ORDER)
+    trouble = troubled(route["ends"])
     yield (
         f"{_squeeze(route['name'], 23):<24}{route['active']:>7}{ended:>10}{trouble:>12}"
         f"{_size(route['bytes_up']):>11}{_size(route['bytes_down']):>11}"

@@ -1,7 +1,7 @@
 """Bytes both ways between two connected sockets.
 
 Takes sockets and numbers, keeps plain counters that others may read, and reports one ending. Knows nothing of
-settings, metrics or logs.
+settings or logs, and of metrics only the names of the endings.
 """
 
 from __future__ import annotations

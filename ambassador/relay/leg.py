@@ -33,7 +33,6 @@ class Leg:
         "finishing",
         "into",
         "muted",
-        "name",
         "out",
         "readable",
         "reason",
@@ -47,8 +46,7 @@ class Leg:
     out: Direction
     relay: Relay
 
-    def __init__(self, name: str, sock: socket.SocketType, codec: Codec | None = None) -> None:
-        self.name = name
+    def __init__(self, sock: socket.SocketType, codec: Codec | None = None) -> None:
         self.socket = sock
         self.codec = codec
         self.readable = False

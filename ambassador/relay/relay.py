@@ -14,6 +14,7 @@ import errno
 import socket
 from typing import TYPE_CHECKING, Protocol
 
+from ambassador.metrics import End
 from ambassador.net import tcp
 from ambassador.net.tcp import reset_on_close
 from ambassador.relay.encrypted import direction
@@ -41,7 +42,7 @@ _UNHEARD = frozenset({errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, er
 class RelayOwner(Protocol):
     """Who started a relay, and learns once how it ended."""
 
-    def relay_over(self, end: str, reason: str = "") -> None:
+    def relay_over(self, end: End, reason: str = "") -> None:
         """Take note that both sockets are closed, and why: an `end` of the access log."""
 
     def relay_failed(self, error: Exception) -> None:
@@ -140,7 +141,7 @@ class Relay:
             self._shut(direction.sink)
         elif self.up.moved <= _SHORT_STREAM and self.down.moved <= _SHORT_STREAM:
             self._close()
-            self.owner.relay_over("closed")
+            self.owner.relay_over(End.CLOSED)
         else:
             self._shut(direction.sink)
             self._linger(_FIRST_LOOK)
@@ -158,7 +159,7 @@ class Relay:
             self._look_again(self._linger, delay)
         else:
             self._close()
-            self.owner.relay_over("closed")
+            self.owner.relay_over(End.CLOSED)
 
     def _part(self, delay: float) -> None:
         """Reset the other side, as the lost one was, once it has all that came before or takes nothing any more."""
@@ -190,9 +191,10 @@ class Relay:
         heard = self.up.moved if lost is self.client else self.down.moved  # `_close` has parted the legs from these
         if lost.error == errno.EPROTO and not heard:
             # In TLS 1.3 a client learns only after its own part is done that the server does not accept it.
-            self.owner.relay_over("handshake_failed", lost.reason)
+            self.owner.relay_over(End.HANDSHAKE_FAILED, lost.reason)
         else:
-            self.owner.relay_over("peer_dead" if lost.error in _UNHEARD else f"{lost.name}_reset", lost.reason)
+            reset = End.CLIENT_RESET if lost is self.client else End.UPSTREAM_RESET
+            self.owner.relay_over(End.PEER_DEAD if lost.error in _UNHEARD else reset, lost.reason)
 
     def _close(self, *, reset: tuple[Leg, ...] = ()) -> None:
         self.over = True

@@ -9,6 +9,7 @@ import ipaddress
 import socket
 from typing import TYPE_CHECKING, Protocol
 
+from ambassador.metrics import End
 from ambassador.net import poller
 from ambassador.net.proxy_protocol import LONGEST, Header, ProxyHeaderError, decode
 
@@ -84,7 +85,7 @@ class AdmissionOwner(Protocol):
     def admitted(self, header: Header | None, early: bytes) -> None:
         """Go on with the client, of whom *early* was read already. Its leg has a codec if it came by a tunnel."""
 
-    def refused(self, end: str, error: str) -> None:
+    def refused(self, end: End, error: str) -> None:
         """Reset the client, which has not proven itself, for an `end` of the access log and a reason."""
 
 
@@ -99,7 +100,7 @@ class Admission:
         self._owner: AdmissionOwner | None = owner
         self._wants_header = wants_header
         self._header = b""
-        self._end = "bad_proxy_header"
+        self._end = End.BAD_PROXY_HEADER
         self._handshake: Handshake | None = None
 
     def start(self) -> None:
@@ -108,7 +109,7 @@ class Admission:
         if self._owner is not None and self._door.credentials is not None:
             from ambassador.tunnel.handshake import Handshake
 
-            self._end = "handshake_failed"
+            self._end = End.HANDSHAKE_FAILED
             self._leg.codec = codec = self._door.credentials.tunnel.codec()
             self._handshake = Handshake(self._leg.socket, codec, done=self._shaken, failed=self._refuse)
             self._handshake.start()
@@ -141,7 +142,7 @@ class Admission:
         self._handshake = None
         self._leg.readable = True
         if self._wants_header:
-            self._end = "bad_proxy_header"
+            self._end = End.BAD_PROXY_HEADER
             self._read_header()
         else:
             self._admit(None, b"")
@@ -191,7 +192,7 @@ class Admission:
     def _admit(self, header: Header | None, early: bytes) -> None:
         if self._leg.error:
             # Its reset came along with its last proof: no event will tell of that again.
-            self._end = "client_gone"
+            self._end = End.CLIENT_GONE
             self._refuse("")
             return
         owner, self._owner = self._owner, None

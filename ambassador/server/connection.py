@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import structlog
 
+from ambassador.metrics import End
 from ambassador.net import tcp
 from ambassador.net.address import Address, unmapped, written
 from ambassador.net.proxy_protocol import encode
@@ -64,7 +65,7 @@ class Connection:
         self.service = service
         self.id = number
         self.peer = peer
-        self.leg = Leg("client", sock)
+        self.leg = Leg(sock)
         self.started = self.quiet_since = self._admitted = time.monotonic()
         self.progress: tuple[int, ...] = ()
         self.kept_alive = False
@@ -106,7 +107,7 @@ class Connection:
         poller, door = self.service.poller, self.service.door
         if door.guarded and door.refuses(self.peer[0]):
             poller.register(self.leg.socket, self.leg.note)
-            self._drop_client("not_allowed", None)
+            self._drop_client(End.NOT_ALLOWED, None)
             return
         if door.guarded:
             self._admission = door.admission(self.leg, self.peer[0], self)
@@ -133,7 +134,7 @@ class Connection:
             log.debug("connection.dialling", id=self.id, route=self.service.name, client=self.client_address)
         self._dial = self.service.upstream.dial(self)
 
-    def refused(self, end: str, error: str) -> None:
+    def refused(self, end: End, error: str) -> None:
         """Reset a client that has not proven itself."""
         self._admission = None
         self._drop_client(end, error)
@@ -180,7 +181,7 @@ class Connection:
             if sent < len(header):  # nothing must follow half a header
                 leg.error = leg.error or errno.ENOBUFS
 
-    def dial_failed(self, end: str, error: str) -> None:
+    def dial_failed(self, end: End, error: str) -> None:
         """Reset the client: it must never see an orderly, empty stream (contract with every application)."""
         self._dial = None
         self._drop_client(end, error)
@@ -189,11 +190,11 @@ class Connection:
         """Reset the client because of an error of our own."""
         self._dial = None
         self._tell(error)
-        self._drop_client("failed", f"{type(error).__name__}: {error}")
+        self._drop_client(End.FAILED, f"{type(error).__name__}: {error}")
 
-    def relay_over(self, end: str, reason: str = "") -> None:
+    def relay_over(self, end: End, reason: str = "") -> None:
         """Account for the connection, whose relay has closed both sockets."""
-        if end == "upstream_reset" and self.relay is not None and self.relay.down.moved == 0:
+        if end == End.UPSTREAM_RESET and self.relay is not None and self.relay.down.moved == 0:
             # At a target ambassador nothing else tells of trouble behind the next hop.
             self.service.upstream.health[self.endpoint].early_resets += 1
         self._account(end, reason or None)
@@ -201,12 +202,12 @@ class Connection:
     def relay_failed(self, error: Exception) -> None:
         """Account for a connection that an error of ours ended."""
         self._tell(error)
-        self._account("failed", f"{type(error).__name__}: {error}")
+        self._account(End.FAILED, f"{type(error).__name__}: {error}")
 
     def _tell(self, error: Exception) -> None:
         log.debug("connection.failed", id=self.id, traceback="".join(traceback.format_exception(error)))
 
-    def cut(self, end: str) -> None:
+    def cut(self, end: End) -> None:
         """End the connection by a reset of both sides, whatever it is doing."""
         if self.relay is not None:
             self.relay.cut()
@@ -252,7 +253,7 @@ class Connection:
         """End a connection whose dial reached the wrong place."""
         if self.relay is not None and not self.relay.over:
             self.relay.cut()
-            self._account("connect_failed", error)
+            self._account(End.CONNECT_FAILED, error)
         elif self._dial is not None:
             self._dial.refuse(error)
 
@@ -262,14 +263,14 @@ class Connection:
         if self.leg.error and self._dial is not None and not self._dial.hand_over():
             self._dial.cancel()
             self._dial = None
-            self._drop_client("client_gone", None)
+            self._drop_client(End.CLIENT_GONE, None)
 
-    def _drop_client(self, end: str, error: str | None) -> None:
+    def _drop_client(self, end: End, error: str | None) -> None:
         reset_on_close(self.leg.socket)
         self.service.poller.close(self.leg.socket)
         self._account(end, error)
 
-    def _account(self, end: str, error: str | None) -> None:
+    def _account(self, end: End, error: str | None) -> None:
         """Count the connection and log it, exactly once."""
         service, relay = self.service, self.relay
         seconds = time.monotonic() - self.started

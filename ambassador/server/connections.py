@@ -10,6 +10,7 @@ from ambassador.net import tcp
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ambassador.metrics import End
     from ambassador.server.connection import Connection
 
 # A peer is dead when nothing was heard of it for this long although it owes an answer. TCP itself would try for a
@@ -53,7 +54,7 @@ class Connections:
         if not self.live and self.on_empty is not None:
             self.on_empty()
 
-    def cut_all(self, end: str) -> int:
+    def cut_all(self, end: End) -> int:
         """End every connection by a reset; return how many there were."""
         count = len(self.live)
         for connection in list(self.live.values()):

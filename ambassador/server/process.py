@@ -15,7 +15,7 @@ import structlog
 
 import ambassador
 from ambassador.errors import ConfigurationError
-from ambassador.metrics import RouteCounters
+from ambassador.metrics import End, RouteCounters
 from ambassador.net.address import unmapped
 from ambassador.net.deadlines import Deadlines
 from ambassador.net.limits import divide, raise_files_limit
@@ -259,7 +259,7 @@ class Process:
             return
         for listener in self.listeners:
             listener.close()
-        cut = self.connections.cut_all("drained")
+        cut = self.connections.cut_all(End.DRAINED)
         if cut:
             self.exit_code = 1
             log.warning(self.cut_event, reason=reason, connections=cut)
@@ -301,7 +301,7 @@ class Process:
         """Close everything that `bind` and `serve` opened."""
         for listener in self.listeners:
             listener.close()
-        self.connections.cut_all("drained")  # also those who were accepted just now
+        self.connections.cut_all(End.DRAINED)  # also those who were accepted just now
         self.poller.shut_down()
         self.pipes.close()
 

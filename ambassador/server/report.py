@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 Report = dict[str, Any]
 
-# Ends that are the ordinary course of things; the others are worth a number of their own.
-IN_ORDER: Final = frozenset({"closed", "client_reset", "client_gone"})
 # As many connections are described at a time as take about a millisecond.
 SLICE: Final = 200
 # Of several workers, the one that is furthest from serving speaks for all.

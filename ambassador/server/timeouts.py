@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ambassador.metrics import End
 from ambassador.net import tcp
 
 if TYPE_CHECKING:
@@ -36,10 +37,10 @@ class Timeouts:
             if end is not None:
                 connection.cut(end)
 
-    def _late(self, connection: Connection, now: float) -> str | None:
+    def _late(self, connection: Connection, now: float) -> End | None:
         """Return the end that a connection has come to, if it has."""
         if self.lifetime and now - connection.started >= self.lifetime * _stretch(connection.id):
-            return "max_lifetime"
+            return End.MAX_LIFETIME
         relay = connection.relay
         if relay is None or relay.over or not (self.idle or self.half_close):
             return None
@@ -53,8 +54,8 @@ class Timeouts:
             return None
         quiet = now - connection.quiet_since
         if self.half_close and relay.up.over != relay.down.over and quiet >= self.half_close:
-            return "half_close_timeout"
-        return "idle_timeout" if self.idle and quiet >= self.idle else None
+            return End.HALF_CLOSE_TIMEOUT
+        return End.IDLE_TIMEOUT if self.idle and quiet >= self.idle else None
 
 
 def _stretch(number: int) -> float:

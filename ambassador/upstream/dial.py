@@ -12,6 +12,7 @@ import os
 import socket
 from typing import TYPE_CHECKING, Protocol
 
+from ambassador.metrics import End
 from ambassador.net import poller, tcp
 from ambassador.net.address import written
 from ambassador.net.local import FIRST_EPHEMERAL_PORT
@@ -29,12 +30,12 @@ _REWRITE_LOOKS = 5
 _REWRITE_PAUSE = 0.01
 
 _ENDS = {
-    errno.ECONNREFUSED: "connect_refused",
-    errno.ETIMEDOUT: "connect_timeout",
-    errno.EHOSTUNREACH: "connect_unreachable",
-    errno.ENETUNREACH: "connect_unreachable",
-    errno.EHOSTDOWN: "connect_unreachable",
-    errno.ENETDOWN: "connect_unreachable",
+    errno.ECONNREFUSED: End.CONNECT_REFUSED,
+    errno.ETIMEDOUT: End.CONNECT_TIMEOUT,
+    errno.EHOSTUNREACH: End.CONNECT_UNREACHABLE,
+    errno.ENETUNREACH: End.CONNECT_UNREACHABLE,
+    errno.EHOSTDOWN: End.CONNECT_UNREACHABLE,
+    errno.ENETDOWN: End.CONNECT_UNREACHABLE,
 }
 # A refusal says ECONNREFUSED; these are the endings of a connection that was established, be it for a moment.
 _ONCE_CONNECTED = frozenset({errno.ECONNRESET, errno.EPIPE})
@@ -51,7 +52,7 @@ class DialOwner(Protocol):
         The server may not know yet that it is connected: first bytes tell it, and `tcp.acknowledge` makes sure.
         """
 
-    def dial_failed(self, end: str, error: str) -> None:
+    def dial_failed(self, end: End, error: str) -> None:
         """Take note that there is no connection, with the `end` of the access log and a reason."""
 
     def dial_broke(self, error: Exception) -> None:
@@ -84,7 +85,7 @@ class Dial:
         self.upstream = upstream
         self.owner: DialOwner | None = owner
         self.deadline = now + upstream.timeout
-        self.end = "connect_timeout"
+        self.end = End.CONNECT_TIMEOUT
         self.error = "no answer in time"
         self.holds_place = False
         self._sock: socket.SocketType | None = None
@@ -137,12 +138,12 @@ class Dial:
             self._fail()
             return
         if self._leg is not None:
-            self._note("handshake_failed", f"{self._attempt}: the handshake was not done in time")
+            self._note(End.HANDSHAKE_FAILED, f"{self._attempt}: the handshake was not done in time")
         elif self._sock is not None:
-            self._note("connect_timeout", f"{self._attempt}: no answer in time")
+            self._note(End.CONNECT_TIMEOUT, f"{self._attempt}: no answer in time")
         else:
             name = self.upstream.endpoints[self._at].address.host
-            self._note("connect_unresolved", f"{name}: no answer from the name service in time")
+            self._note(End.CONNECT_UNRESOLVED, f"{name}: no answer from the name service in time")
         self._drop_socket()
         if late:
             self._fail()
@@ -153,7 +154,7 @@ class Dial:
     def refuse(self, error: str) -> None:
         """End the dial because it must not succeed."""
         self._drop_socket()
-        self._note("connect_failed", error)
+        self._note(End.CONNECT_FAILED, error)
         self._fail()
 
     def _try_next(self) -> None:
@@ -216,7 +217,7 @@ class Dial:
             self._resolved(found)
         else:
             self._passing = True
-            self._note("connect_unresolved", f"{self.upstream.endpoints[at].address.host}: {reason}")
+            self._note(End.CONNECT_UNRESOLVED, f"{self.upstream.endpoints[at].address.host}: {reason}")
         self._try_next()
 
     def _resolved(self, found: tuple[str, ...]) -> None:
@@ -233,7 +234,7 @@ class Dial:
         """Begin to connect. Tell whether the outcome is still to come."""
         self._attempt = written(host, self._port)
         if self.upstream.is_own(host, self._port):
-            self._note("connect_failed", self.upstream.own_dial(self._attempt))
+            self._note(End.CONNECT_FAILED, self.upstream.own_dial(self._attempt))
             return False
         try:
             sock = dialling_socket(host)
@@ -274,7 +275,7 @@ class Dial:
 
     def _connected(self, sock: socket.SocketType, mask: int, error_number: int) -> None:
         """Hand the connection over, or shake hands on it first."""
-        self._leg = leg = Leg("upstream", sock)
+        self._leg = leg = Leg(sock)
         leg.error = error_number
         leg.note(mask)
         credentials = self.upstream.credentials
@@ -294,7 +295,7 @@ class Dial:
 
     def _handshake_failed(self, reason: str) -> None:
         self._drop_socket()
-        self._note("handshake_failed", f"{self._attempt}: {reason}")
+        self._note(End.HANDSHAKE_FAILED, f"{self._attempt}: {reason}")
         self._try_next()
 
     def _succeed(self) -> None:
@@ -315,9 +316,9 @@ class Dial:
     def _missed(self, error_number: int) -> None:
         self._passing = self._passing or error_number in _PASSING
         reason = os.strerror(error_number)
-        self._note(_ENDS.get(error_number, "connect_failed"), f"{self._attempt}: {reason}")
+        self._note(_ENDS.get(error_number, End.CONNECT_FAILED), f"{self._attempt}: {reason}")
 
-    def _note(self, end: str, error: str) -> None:
+    def _note(self, end: End, error: str) -> None:
         self.end, self.error = end, error
         self._tried = True
         if self._at >= 0:

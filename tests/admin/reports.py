@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ambassador.metrics import CONNECT_BOUNDS, CONNECTION_BOUNDS, ENDS, Histogram
+from ambassador.metrics import CONNECT_BOUNDS, CONNECTION_BOUNDS, End, Histogram
 
 
 def endpoint(**changes: Any) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def report(*, state: str = "serving", limit: int | None = 10, up: int = 1, **cha
     }
     route = {
         "name": "r:1", "listen": ["*:1"], "source": "R_PORT_1_TCP", "active": 2,
-        "ends": {**dict.fromkeys(ENDS, 0), "closed": 3}, "bytes_up": up, "bytes_down": 5,
+        "ends": {**dict.fromkeys(End, 0), "closed": 3}, "bytes_up": up, "bytes_down": 5,
         "accept_paused": 1, "endpoints": [endpoint()], **histograms, **changes,
     }  # fmt: skip
     return {

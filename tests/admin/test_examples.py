@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ambassador.metrics import ENDS
+from ambassador.metrics import End
 from tests.support.deadline import PATIENCE, eventually
 from tests.support.net import LOCAL, exactly, free_port
 from tests.support.process import ROOT
@@ -121,7 +121,7 @@ def test_dashboard_and_rules_name_only_what_exists(watch: Watch, serve: Serve) -
         assert set(_METRIC.findall(text)) <= names, text
         assert set(re.findall(r"(\w+)(?:=~|!~|!=|=)\"", text)) <= labels, text
         for value in re.findall(r'end(?:=~|!~|=)"([^"]+)"', text):
-            assert all(any(re.fullmatch(part, end) for end in ENDS) for part in value.split("|")), value
+            assert all(any(re.fullmatch(part, end) for end in End) for part in value.split("|")), value
 
 
 def _raw_expressions() -> list[str]:

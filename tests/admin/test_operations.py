@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ambassador.metrics import ENDS
+from ambassador.metrics import End
 from tests.support.process import ROOT
 from tests.support.servers import echo
 
@@ -18,9 +18,9 @@ _EVENT = re.compile(r'(?:log\.\w+\(\s*|access_log\(\s*|_event = |_say\()"([a-z]+
 
 
 def test_every_ending_is_explained() -> None:
-    """Each ending has a row of its own that says what to do."""
-    for end in ENDS:
-        assert re.search(rf"^\| `{end}` \|.+\|.+\|$", BOOK, re.MULTILINE), end
+    """Each ending has a row of its own, with its meaning and what to do."""
+    for end in End:
+        assert re.search(rf"^\| `{end}` \| {re.escape(end.meaning)} \| .+ \|$", BOOK, re.MULTILINE), end
 
 
 def test_every_event_is_explained_and_none_that_does_not_exist() -> None:

@@ -60,7 +60,7 @@ class World:
         self.heard = {"client": self.now, "upstream": self.now}
         self.owes = {"client": False, "upstream": False}
         monkeypatch.setattr(
-            connections_module.kernel,
+            connections_module.tcp,
             "silence",
             lambda sock: Silence(unanswered=self.owes[sock], heard=self.now - self.heard[sock]),
         )

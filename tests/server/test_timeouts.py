@@ -60,7 +60,7 @@ class Connection:
 @pytest.fixture(autouse=True)
 def fake_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the legs say what is unsent."""
-    monkeypatch.setattr(timeouts_module.kernel, "unsent", lambda leg: leg.unsent)
+    monkeypatch.setattr(timeouts_module.tcp, "unacknowledged", lambda leg: leg.unsent)
 
 
 def look(timeouts: Timeouts, connection: Any, *, start: int, end: int) -> list[str]:

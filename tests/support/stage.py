@@ -119,7 +119,7 @@ class Link:
         for name, sock in (("client", inner_client), ("upstream", inner_upstream)):
             sock.setblocking(False)  # noqa: FBT003 - the name of it
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
-            leg = Leg(name, sock, codec if name == "client" else None)
+            leg = Leg(sock, codec if name == "client" else None)
             stage.poller.register(sock, leg.note)
             legs.append(leg)
         self.relay = Relay(*legs, poller=stage.poller, pipes=stage.pipes, owner=self)

@@ -48,7 +48,7 @@ class Scene:
         self.client, inner = pair()
         inner.setblocking(False)  # noqa: FBT003 - the name of it
         self.leg = leg
-        self.client_leg = Leg("client", inner)
+        self.client_leg = Leg(inner)
         on.poller.register(inner, self.client_leg.note)
         self.pipes = Pipes(1)
         self.relay = Relay(self.client_leg, leg, on.poller, self.pipes, self)
