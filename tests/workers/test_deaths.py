@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.workers.conftest import LaunchFleet
 
 # Questions come one after the other, so that a worker is known to hang after five seconds.
-ASK_AT_ONCE = "from ambassador.workers import member\nmember._ASK_EVERY = 0.01\n"
+ASK_AT_ONCE = "from ambassador.workers import handle\nhandle._ASK_EVERY = 0.01\n"
 
 
 def test_a_killed_worker_is_replaced_and_the_others_go_on(fleet: LaunchFleet, serve: Serve, loop_name: str) -> None:
