@@ -56,7 +56,7 @@ class Poller:
         self._handlers[fd] = handler
         self._epoll.register(fd, _EVERYTHING)
 
-    def rehandle(self, sock: socket.SocketType, handler: Handler) -> None:
+    def set_handler(self, sock: socket.SocketType, handler: Handler) -> None:
         """Give the events of a registered socket to another handler, which is told nothing about its present state."""
         self._handlers[sock.fileno()] = handler
 
@@ -76,12 +76,12 @@ class Poller:
         else:
             sock.close()
 
-    def withdraw(self, sock: socket.SocketType) -> None:
+    def unregister(self, sock: socket.SocketType) -> None:
         """Hand out no more events of a socket that other processes have open, too: epoll goes on when we close ours."""
         self._handlers.pop(sock.fileno(), None)
         self._epoll.unregister(sock.fileno())
 
-    def again(self, work: Callable[[], None]) -> None:
+    def call_next_turn(self, work: Callable[[], None]) -> None:
         """Call *work* in the next turn: for a handler that stops before the kernel said EAGAIN, to be fair."""
         self._again.append(work)
         if not self._again_scheduled:

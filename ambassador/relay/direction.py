@@ -234,7 +234,7 @@ class Direction:
         """Go on in the next turn, once: an event in between must not win this direction a second turn a round."""
         if not self._due:
             self._due = True
-            self.relay.poller.again(self.resume)
+            self.relay.poller.call_next_turn(self.resume)
 
     def resume(self) -> None:
         """Go on after a turn that was used up."""

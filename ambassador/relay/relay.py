@@ -82,7 +82,7 @@ class Relay:
     def start(self) -> None:
         """Begin with what has come so far; from here on events drive the relay."""
         for leg in (self.client, self.upstream):
-            self.poller.rehandle(leg.socket, leg.on_events)
+            self.poller.set_handler(leg.socket, leg.on_events)
         try:
             self._begin()
         except Exception as error:  # noqa: BLE001 - a connection ends here, the process does not

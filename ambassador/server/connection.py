@@ -126,7 +126,7 @@ class Connection:
         if header is not None and header.source is not None:
             self.peer = (header.source.host, header.source.port)
             self._destination = header.destination
-        self.service.poller.rehandle(self.leg.socket, self._while_dialling)
+        self.service.poller.set_handler(self.leg.socket, self._while_dialling)
         self._begin_dial()
 
     def _begin_dial(self) -> None:

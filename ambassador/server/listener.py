@@ -105,7 +105,7 @@ class Listener:
     def _accept(self) -> None:
         """Accept what waits, up to a turn's share."""
         if not self._closed and self._accept_some():
-            self._poller.again(self._accept)
+            self._poller.call_next_turn(self._accept)
 
     def _accept_some(self) -> bool:
         """Accept until nobody waits, or no room is left, or the turn is over; tell whether it was the turn."""
@@ -156,7 +156,7 @@ class Listener:
     def _resume(self) -> None:
         self._will_resume = False
         # In a turn of its own: whoever made room is still at work, and may be one of a long row that fails at once.
-        self._poller.again(self._accept)
+        self._poller.call_next_turn(self._accept)
 
     def _pause(self, reason: str) -> None:
         """Say, once a second at most, that clients wait."""

@@ -289,7 +289,7 @@ class Dial:
 
         leg.codec = codec = credentials.tunnel.codec(self.upstream.endpoints[self._at].address.host)
         handshake = Handshake(sock, codec, done=self._succeed, failed=self._handshake_failed)
-        self.upstream.poller.rehandle(sock, handshake.on_events)
+        self.upstream.poller.set_handler(sock, handshake.on_events)
         self._give_share()
         handshake.start()
 

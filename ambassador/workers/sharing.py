@@ -74,7 +74,7 @@ class SharingListener(Listener):
         self._credit = _ABSENT
         self._loads.leave(self._index)
         if not self._closed:
-            self._poller.withdraw(self.sock)
+            self._poller.unregister(self.sock)
         super().close()
 
     def _accept_in_turn(self) -> tuple[int, Any]:

@@ -111,14 +111,14 @@ async def test_a_muted_socket_tells_of_its_end_but_not_of_bytes(poller: Poller) 
         poller.close(ours)
 
 
-async def test_a_withdrawn_socket_is_silent_and_stays_open(poller: Poller) -> None:
-    """A socket that is withdrawn has no more events, and belongs to its owner again."""
+async def test_an_unregistered_socket_is_silent_and_stays_open(poller: Poller) -> None:
+    """A socket that is unregistered has no more events, and belongs to its owner again."""
     ours, theirs = pair()
     masks: list[int] = []
     with ours, theirs:
         poller.register(ours, masks.append)
         await soon(lambda: masks)
-        poller.withdraw(ours)
+        poller.unregister(ours)
         masks.clear()
         theirs.sendall(b"x")
         await asyncio.sleep(0.02)
@@ -134,7 +134,7 @@ async def test_a_new_handler_takes_over(poller: Poller) -> None:
     with theirs:
         poller.register(ours, old.append)
         await soon(lambda: old)
-        poller.rehandle(ours, new.append)
+        poller.set_handler(ours, new.append)
         await asyncio.sleep(0.02)
         assert new == []
         theirs.sendall(b"x")
@@ -171,10 +171,10 @@ async def test_work_put_off_is_done_in_a_later_turn_and_once(poller: Poller) -> 
     def again() -> None:
         done.append("again")
         if len(done) < 50:
-            poller.again(again)
+            poller.call_next_turn(again)
 
-    poller.again(lambda: done.append("first"))
-    poller.again(again)
+    poller.call_next_turn(lambda: done.append("first"))
+    poller.call_next_turn(again)
     assert done == []
     turns = 0
     while len(done) < 50:
