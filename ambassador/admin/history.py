@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
 from ambassador.metrics import troubled
 
 if TYPE_CHECKING:
+    from ambassador.admin.answers import Rates
     from ambassador.admin.overview import Overview
     from ambassador.server.report import Report
 
@@ -48,10 +49,11 @@ class History:
 
     def add(self, report: Report, now: float) -> None:
         """Take the totals of a report that was made at *now*, in seconds of any clock."""
-        up, down = (sum(route[way] for route in report["routes"]) for way in ("bytes_up", "bytes_down"))
+        up = sum(route["bytes_up"] for route in report["routes"])
+        down = sum(route["bytes_down"] for route in report["routes"])
         self._totals.append(_Totals(now, report["live"], up, down, _ends(report)))
 
-    def rates(self, report: Report) -> dict[str, Any]:
+    def rates(self, report: Report) -> Rates:
         """Return what happened a second, from one look to the next, oldest first, and all endings up to *report*.
 
         A worker that was replaced takes its counters with it: a rate is never below zero.

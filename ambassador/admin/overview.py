@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ambassador.metrics import End
 from ambassador.server import report
 
 if TYPE_CHECKING:
-    from ambassador.server.report import Report, Reported
+    from ambassador.server.report import ConnectionReport, Report, Reported
 
 
 class Overview(Protocol):
     """One ambassador, seen from outside."""
 
     async def report(self) -> Report:
-        """Return its report, as `ambassador.report.report` makes it."""
+        """Return its report, as `ambassador.server.report.report` makes it."""
 
-    async def connections(self) -> list[dict[str, Any]]:
-        """Return all live connections, as `ambassador.report.connections` makes them."""
+    async def connections(self) -> list[ConnectionReport]:
+        """Return all live connections, as `ambassador.server.report.connections` makes them."""
 
     async def kill(self, number: int) -> bool | None:
         """Reset a connection; tell whether there was one of this number, None when whoever has it does not say."""
@@ -51,9 +51,9 @@ class LocalOverview:
         """Return the process's report."""
         return report.report(self._process)
 
-    async def connections(self) -> list[dict[str, Any]]:
+    async def connections(self) -> list[ConnectionReport]:
         """Return its live connections; relays have their turns meanwhile."""
-        found = []
+        found: list[ConnectionReport] = []
         for entries in report.slices(self._process):
             found += entries
             await asyncio.sleep(0)

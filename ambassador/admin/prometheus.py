@@ -3,43 +3,39 @@
 from __future__ import annotations
 
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Sequence
 
     from prometheus_client.core import Metric
 
-    from ambassador.server.report import Report
+    from ambassador.server.report import Report, RouteReport
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+_HISTOGRAMS: Final[tuple[tuple[Literal["connect", "connection"], str], ...]] = (
+    ("connect", "Seconds from a client's admission to its connected upstream."),
+    ("connection", "Seconds that connections lived."),
+)
 
 
-class Exposition:
-    """Write reports as metrics: the hot path only adds to plain numbers, which are read when somebody scrapes."""
-
-    def __init__(self) -> None:
-        self._collector = _Collector()
-        self._registry = CollectorRegistry()
-        self._registry.register(self._collector)
-
-    def write(self, report: Report, *, ready: bool) -> bytes:
-        """Return the metrics of *report*."""
-        self._collector.report = report
-        self._collector.ready = ready
-        return generate_latest(self._registry)
+def exposition(report: Report, *, ready: bool) -> bytes:
+    """Write a report as metrics: the hot path only adds to plain numbers, which are read when somebody scrapes."""
+    registry = CollectorRegistry()
+    registry.register(_Collector(report, ready=ready))
+    return generate_latest(registry)
 
 
 class _Collector(Collector):
     """Turn a report into metric families. The labels come from the configuration alone, so their number is bounded."""
 
-    def __init__(self) -> None:
-        self.report: Report = {}
-        self.ready = False
+    def __init__(self, report: Report, *, ready: bool) -> None:
+        self._report = report
+        self._ready = ready
 
     def describe(self) -> list[Metric]:
         """Return nothing: a registry would otherwise collect once when it is told of this."""
@@ -47,14 +43,14 @@ class _Collector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family."""
-        yield InfoMetricFamily("ambassador", "The running version.", value={"version": self.report["version"]})
-        yield GaugeMetricFamily("ambassador_ready", "1 when every listener is bound and no drain began.", self.ready)
-        yield from _connections(self.report["routes"])
-        yield from _histograms(self.report["routes"])
-        yield _upstreams(self.report["routes"])
+        yield InfoMetricFamily("ambassador", "The running version.", value={"version": self._report["version"]})
+        yield GaugeMetricFamily("ambassador_ready", "1 when every listener is bound and no drain began.", self._ready)
+        yield from _connections(self._report["routes"])
+        yield from _histograms(self._report["routes"])
+        yield _upstreams(self._report["routes"])
 
 
-def _connections(routes: list[Mapping[str, Any]]) -> Iterator[Metric]:
+def _connections(routes: Sequence[RouteReport]) -> Iterator[Metric]:
     total = CounterMetricFamily("ambassador_connections", "Connections that ended, by how.", labels=("route", "end"))
     active = GaugeMetricFamily("ambassador_connections_active", "Connections that live now.", labels=("route",))
     moved = CounterMetricFamily(
@@ -74,11 +70,8 @@ def _connections(routes: list[Mapping[str, Any]]) -> Iterator[Metric]:
     yield from (total, active, moved, paused)
 
 
-def _histograms(routes: list[Mapping[str, Any]]) -> Iterator[Metric]:
-    for field, what in (
-        ("connect", "Seconds from a client's admission to its connected upstream."),
-        ("connection", "Seconds that connections lived."),
-    ):
+def _histograms(routes: Sequence[RouteReport]) -> Iterator[Metric]:
+    for field, what in _HISTOGRAMS:
         family = HistogramMetricFamily(f"ambassador_{field}_seconds", what, labels=("route",))
         for route in routes:
             histogram = route[field]
@@ -89,7 +82,7 @@ def _histograms(routes: list[Mapping[str, Any]]) -> Iterator[Metric]:
         yield family
 
 
-def _upstreams(routes: list[Mapping[str, Any]]) -> Metric:
+def _upstreams(routes: Sequence[RouteReport]) -> Metric:
     family = GaugeMetricFamily(
         "ambassador_upstream_up",
         "0 when the last dial did not reach the endpoint, else 1, also before the first dial.",

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 from aiohttp import web
 
+from ambassador.admin import answers
 from ambassador.admin.access import refusal
 from ambassador.admin.clients import Door
 from ambassador.admin.history import History
 from ambassador.admin.page import Page
 from ambassador.admin.processes import Processes
-from ambassador.admin.prometheus import CONTENT_TYPE, Exposition
+from ambassador.admin.prometheus import CONTENT_TYPE, exposition
 
 if TYPE_CHECKING:
     import socket
@@ -72,7 +73,6 @@ class _Admin:
     def __init__(self, overview: Overview, token: str | None) -> None:
         self._overview = overview
         self._token = token
-        self._exposition = Exposition()
         self._processes = Processes()
         self._history = History()
         self._page = Page.load()
@@ -135,18 +135,14 @@ class _Admin:
     async def metrics(self, _request: web.Request) -> web.Response:
         """Return the metrics."""
         report, ready = await self._overview.report(), self._overview.not_ready() is None
-        body = self._exposition.write(report, ready=ready) + self._processes.write()
+        body = exposition(report, ready=ready) + self._processes.write()
         return web.Response(body=body, headers={**_HEADERS, "Content-Type": CONTENT_TYPE})
 
     async def status(self, _request: web.Request) -> web.Response:
         """Return the report, with totals over all routes and the rates of the last minutes."""
         report = await self._overview.report()
-        answer = {
-            **report,
-            "not_ready": self._overview.not_ready(),
-            "totals": _totals(report),
-            "rates": self._history.rates(report),
-        }
+        rates = self._history.rates(report)
+        answer = answers.status(report, not_ready=self._overview.not_ready(), rates=rates)
         return web.Response(text=json.dumps(answer) + "\n", content_type="application/json", headers=_HEADERS)
 
     async def connections(self, request: web.Request) -> web.StreamResponse:
@@ -210,15 +206,3 @@ def _unreachable(report: Report) -> list[str]:
     return [
         route["name"] for route in report["routes"] if all(endpoint["up"] is False for endpoint in route["endpoints"])
     ]
-
-
-def _totals(report: Report) -> dict[str, Any]:
-    routes = report["routes"]
-    ends = {end: sum(route["ends"][end] for route in routes) for end in (routes[0]["ends"] if routes else ())}
-    return {
-        "connections": sum(ends.values()),
-        "bytes_up": sum(route["bytes_up"] for route in routes),
-        "bytes_down": sum(route["bytes_down"] for route in routes),
-        "accept_paused": sum(route["accept_paused"] for route in routes),
-        "ends": ends,
-    }

@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -14,7 +14,10 @@ from ambassador.commands import healthcheck
 from ambassador.metrics import troubled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
+
+    from ambassador.admin.answers import ConnectionsReport, StatusReport
+    from ambassador.server.report import EndpointReport, RouteReport
 
 # Between two looks of --watch, in seconds: what is shown are rates and ages, which nobody reads faster.
 PAUSE = 2.0
@@ -62,23 +65,24 @@ def _fail(text: str) -> int:
 
 def _look(admin: str, *, width: int, rows: int | None) -> list[str]:
     """Ask, and lay out at most *rows* lines of at most *width* columns."""
-    lines = lay_out(_ask(admin, "/status"), rows=rows)
+    lines = lay_out(cast("StatusReport", _ask(admin, "/status")), rows=rows)
     limit = "" if rows is None else f"?limit={max(0, rows - len(lines) - 3)}"
-    lines.extend(lay_out_connections(_ask(admin, f"/connections{limit}")))
+    lines.extend(lay_out_connections(cast("ConnectionsReport", _ask(admin, f"/connections{limit}"))))
     return [_clip(line, width) for line in lines[:rows]]
 
 
-def _ask(admin: str, path: str) -> Any:
+def _ask(admin: str, path: str) -> object:
     code, body = healthcheck.ask(admin, path)
     if code != 200:
         raise ValueError(f"{path} is answered by {code} {body}")
-    return json.loads(body)
+    answer: object = json.loads(body)
+    return answer
 
 
-def lay_out(status: Mapping[str, Any], *, rows: int | None = None) -> list[str]:
+def lay_out(status: StatusReport, *, rows: int | None = None) -> list[str]:
     """Return the lines on the whole and on each route, if need be on those routes alone that *rows* have room for."""
     rates = status["rates"]
-    up, down = (f"{_size(rates[way][-1] if rates[way] else 0)}/s" for way in ("bytes_up", "bytes_down"))
+    up, down = (f"{_size(rate[-1] if rate else 0)}/s" for rate in (rates["bytes_up"], rates["bytes_down"]))
     workers = f", {status['workers']} workers" if status["workers"] > 1 else ""
     limit = "" if status["limit"] is None else f" of {status['limit']}"
     lines = [
@@ -100,7 +104,7 @@ def lay_out(status: Mapping[str, Any], *, rows: int | None = None) -> list[str]:
     return [*lines, f"... and {len(routes) - shown} more routes"]
 
 
-def _route(route: Mapping[str, Any]) -> Iterator[str]:
+def _route(route: RouteReport) -> Iterator[str]:
     ended = sum(route["ends"].values())
     trouble = troubled(route["ends"])
     yield (
@@ -111,19 +115,19 @@ def _route(route: Mapping[str, Any]) -> Iterator[str]:
         yield from _endpoint(endpoint)
 
 
-def _endpoint(endpoint: Mapping[str, Any]) -> Iterator[str]:
+def _endpoint(endpoint: EndpointReport) -> Iterator[str]:
     """Yield the state first, which is never cut off, and the reason on a line of its own."""
-    up, age = endpoint["up"], _age(endpoint["for"])
+    up, age, error = endpoint["up"], _age(endpoint["for"]), endpoint["error"]
     state = "not dialled yet" if up is None else f"up for {age}" if up else f"DOWN for {age}"
     if endpoint["early_resets"]:
         state += f", {endpoint['early_resets']} early resets"
     yield f"  {state}  {_squeeze(endpoint['name'], _NARROWEST - 4 - len(state))}"
-    if up is False:
+    if error is not None:
         host = endpoint["name"].rpartition(":")[0]
-        yield f"    {endpoint['error'].removeprefix(endpoint['name'] + ': ').removeprefix(host + ': ')}"
+        yield f"    {error.removeprefix(endpoint['name'] + ': ').removeprefix(host + ': ')}"
 
 
-def lay_out_connections(found: Mapping[str, Any]) -> Iterator[str]:
+def lay_out_connections(found: ConnectionsReport) -> Iterator[str]:
     """Yield the lines on live connections, oldest first."""
     shown = found["connections"]
     if not found["total"]:

@@ -1,18 +1,19 @@
 """What a process says of itself: plain dictionaries, fit for JSON, so that a parent can ask its workers and add up.
 
-All durations are in seconds, and all times are ages: the clocks of two processes need not agree. A report is made in
-one go, never in slices: a connection that ended between two of them would be counted twice, or not at all.
+docs/operations.md tells what each field means: `/status` and `/connections` show them as they are here. All durations
+are in seconds, and all times are ages: the clocks of two processes need not agree. A report is made in one go, never in
+slices: a connection that ended between two of them would be counted twice, or not at all.
 """
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypedDict
 
 import ambassador
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ambassador.config.configuration import Configuration
     from ambassador.config.routes import Route
@@ -21,12 +22,74 @@ if TYPE_CHECKING:
     from ambassador.server.connections import Connections
     from ambassador.upstream.health import EndpointHealth
 
-Report = dict[str, Any]
-
 # As many connections are described at a time as take about a millisecond.
 SLICE: Final = 200
-# Of several workers, the one that is furthest from serving speaks for all.
-_STATES: Final = ("stopped", "draining", "starting", "serving")
+
+
+class HistogramReport(TypedDict):
+    """A `Histogram`; one more count than bounds, for what was above the last."""
+
+    bounds: list[float]
+    counts: list[int]
+    sum: float
+
+
+# An `EndpointHealth`. Not a class, because a class can have no field named "for".
+EndpointReport = TypedDict(
+    "EndpointReport",
+    {
+        "name": str,
+        "up": bool | None,
+        "for": float,
+        "dialled": float | None,
+        "error": str | None,
+        "failures": int,
+        "early_resets": int,
+        "resolved": list[str],
+    },
+)
+
+
+class RouteReport(TypedDict):
+    """A route and its `RouteCounters`, the bytes of live connections included. *ends* has every `End`."""
+
+    name: str
+    listen: list[str]
+    source: str
+    active: int
+    ends: dict[str, int]
+    bytes_up: int
+    bytes_down: int
+    accept_paused: int
+    connect: HistogramReport
+    connection: HistogramReport
+    endpoints: list[EndpointReport]
+
+
+class Report(TypedDict):
+    """A process, or several that were added up."""
+
+    version: str
+    state: str
+    workers: int
+    uptime: float
+    limit: int | None
+    live: int
+    dropped_lines: int
+    routes: list[RouteReport]
+
+
+class ConnectionReport(TypedDict):
+    """A live connection."""
+
+    id: int
+    route: str
+    client: str
+    upstream: str
+    seconds: float
+    bytes_up: int
+    bytes_down: int
+    state: str
 
 
 class Reported(Protocol):
@@ -65,35 +128,17 @@ def report(process: Reported) -> Report:
     }
 
 
-def connections(process: Reported) -> list[dict[str, Any]]:
+def connections(process: Reported) -> list[ConnectionReport]:
     """Describe every live connection, oldest first. Ten thousand take a while: see `slices`."""
     return [entry for entries in slices(process) for entry in entries]
 
 
-def slices(process: Reported) -> Iterator[list[dict[str, Any]]]:
+def slices(process: Reported) -> Iterator[list[ConnectionReport]]:
     """Describe the connections that are live now, a slice at a time, so that others have their turn in between."""
     live = list(process.connections.live.values())
     for start in range(0, len(live), SLICE):
         now = time.monotonic()
         yield [_connection(entry, now) for entry in live[start : start + SLICE] if entry.id in process.connections.live]
-
-
-def merge(reports: Sequence[Report]) -> Report:
-    """Add up the reports of workers with one configuration, of which there is at least one.
-
-    How endpoints fare is no sum: see `ambassador.workers.upstreams`.
-    """
-    first = reports[0]
-    return {
-        "version": first["version"],
-        "state": min((entry["state"] for entry in reports), key=_STATES.index),
-        "workers": sum(entry["workers"] for entry in reports),
-        "uptime": max(entry["uptime"] for entry in reports),
-        "limit": None if any(entry["limit"] is None for entry in reports) else _sum(reports, "limit"),
-        "live": _sum(reports, "live"),
-        "dropped_lines": _sum(reports, "dropped_lines"),
-        "routes": [_merge_routes(same) for same in zip(*(entry["routes"] for entry in reports), strict=True)],
-    }
 
 
 def _live_bytes(live: Iterable[Connection]) -> dict[str, tuple[int, int]]:
@@ -106,14 +151,14 @@ def _live_bytes(live: Iterable[Connection]) -> dict[str, tuple[int, int]]:
     return moved
 
 
-def _route(service: Service, route: Route, moved: tuple[int, int]) -> dict[str, Any]:
+def _route(service: Service, route: Route, moved: tuple[int, int]) -> RouteReport:
     counters = service.counters
     return {
         "name": service.name,
         "listen": [f"*{address}" if not address.host else str(address) for address in route.listen],
         "source": route.source,
         "active": counters.active,
-        "ends": dict(counters.ends),
+        "ends": dict(counters.ends.items()),
         "bytes_up": counters.bytes_up + moved[0],
         "bytes_down": counters.bytes_down + moved[1],
         "accept_paused": counters.accept_paused,
@@ -123,11 +168,11 @@ def _route(service: Service, route: Route, moved: tuple[int, int]) -> dict[str, 
     }
 
 
-def _histogram(histogram: Histogram) -> dict[str, Any]:
+def _histogram(histogram: Histogram) -> HistogramReport:
     return {"bounds": list(histogram.bounds), "counts": list(histogram.counts), "sum": histogram.total}
 
 
-def endpoint(health: EndpointHealth) -> dict[str, Any]:
+def endpoint(health: EndpointHealth) -> EndpointReport:
     """Describe what is known of an endpoint."""
     now = time.monotonic()
     return {
@@ -142,7 +187,7 @@ def endpoint(health: EndpointHealth) -> dict[str, Any]:
     }
 
 
-def _connection(connection: Connection, now: float) -> dict[str, Any]:
+def _connection(connection: Connection, now: float) -> ConnectionReport:
     relay = connection.relay
     state, up, down = "dialling" if connection.admitted_yet else "admitting", 0, 0
     if relay is not None:
@@ -158,32 +203,3 @@ def _connection(connection: Connection, now: float) -> dict[str, Any]:
         "bytes_down": down,
         "state": state,
     }
-
-
-def _merge_routes(routes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    summed = {name: _sum(routes, name) for name in ("active", "bytes_up", "bytes_down", "accept_paused")}
-    return {
-        **routes[0],
-        **summed,
-        "ends": {end: sum(route["ends"][end] for route in routes) for end in routes[0]["ends"]},
-        "connect": _merge_histograms([route["connect"] for route in routes]),
-        "connection": _merge_histograms([route["connection"] for route in routes]),
-        "endpoints": [_merge_endpoints(same) for same in zip(*(route["endpoints"] for route in routes), strict=True)],
-    }
-
-
-def _merge_histograms(histograms: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    counts = zip(*(histogram["counts"] for histogram in histograms), strict=True)
-    return {
-        "bounds": histograms[0]["bounds"],
-        "counts": [sum(same) for same in counts],
-        "sum": sum(histogram["sum"] for histogram in histograms),
-    }
-
-
-def _merge_endpoints(endpoints: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    return {**endpoints[0], "early_resets": _sum(endpoints, "early_resets")}
-
-
-def _sum(entries: Sequence[Mapping[str, Any]], name: str) -> Any:
-    return sum(entry[name] for entry in entries)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import socket
 
-Message = dict[str, Any]
+Message = dict[str, object]
 
 # The longest answer lists every connection of a worker, at some 200 bytes each.
 _LONGEST = 256 * 1024 * 1024
@@ -53,7 +53,8 @@ class Channel:
             line = await self._reader.readline()
         except ConnectionError:
             return None
-        return json.loads(line) if line.endswith(b"\n") else None
+        message: Message | None = json.loads(line) if line.endswith(b"\n") else None
+        return message
 
     async def close(self) -> None:
         """Send what waits, to a peer that reads, and close."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ambassador.workers.channel import Channel
 
@@ -42,14 +42,14 @@ class Member:
         self.gone = False
         self._loop = loop
         self._numbers = itertools.count(1)
-        self._answers: dict[int, asyncio.Future[Any]] = {}
+        self._answers: dict[int, asyncio.Future[object]] = {}
 
     @property
     def limit(self) -> int:
         """How many connections it may have."""
-        return int(self.report["limit"]) if self.report is not None else 0
+        return 0 if self.report is None else self.report["limit"] or 0
 
-    async def ask(self, question: str, **details: object) -> Any:
+    async def ask(self, question: str, **details: object) -> object:
         """Return the worker's answer; None when it dies or takes too long."""
         if self.gone:
             return None
@@ -74,7 +74,7 @@ class Member:
                 self.unanswered += 1
             await asyncio.sleep(_ASK_EVERY)
 
-    def answered(self, number: int, result: Any) -> None:
+    def answered(self, number: int, result: object) -> None:
         """Give an answer to who asked, if they still wait."""
         answer = self._answers.get(number)
         if answer is not None and not answer.done():

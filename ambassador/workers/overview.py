@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from ambassador.server.report import Report
+    from ambassador.server.report import ConnectionReport, Report
     from ambassador.workers.pool import Fleet
 
 
@@ -22,10 +22,11 @@ class FleetOverview:
         await asyncio.gather(*(member.ask("report") for member in self._fleet.members.values()))
         return self._fleet.report()
 
-    async def connections(self) -> list[dict[str, Any]]:
+    async def connections(self) -> list[ConnectionReport]:
         """Return the live connections of all workers, oldest first; those of one that does not answer are left out."""
         answers = await asyncio.gather(*(member.ask("connections") for member in self._fleet.members.values()))
-        found = [entry for answer in answers if answer is not None for entry in answer]
+        lists = [cast("list[ConnectionReport]", answer) for answer in answers if answer is not None]
+        found = [entry for entries in lists for entry in entries]
         return sorted(found, key=lambda entry: -entry["seconds"])
 
     async def kill(self, number: int) -> bool | None:
@@ -33,7 +34,7 @@ class FleetOverview:
         member = self._fleet.members.get(number % self._fleet.size)
         if member is None:
             return False
-        found: bool | None = await member.ask("kill", connection=number)
+        found = cast("bool | None", await member.ask("kill", connection=number))
         return False if found is None and member.gone else found
 
     def drain(self) -> None:

@@ -6,13 +6,13 @@ import asyncio
 import os
 import signal
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import structlog
 
-from ambassador.server import report
 from ambassador.server.process import State, log_ready
 from ambassador.workers.handle import Member
+from ambassador.workers.merge import merge, retired
 from ambassador.workers.upstreams import Upstreams
 from ambassador.workers.worker import CANNOT_SERVE, Place
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ambassador.server.report import Report
     from ambassador.workers.channel import Message
     from ambassador.workers.sharing import Loads
+    from ambassador.workers.upstreams import Dials
 
 log = structlog.get_logger()
 
@@ -154,7 +155,7 @@ class Fleet:
     def report(self) -> Report:
         """Add up what the workers, the dead included, have reported."""
         reports = [member.report for member in self.members.values() if member.report is not None]
-        merged = report.merge([*reports, self._past] if self._past is not None else reports)
+        merged = merge([*reports, self._past] if self._past is not None else reports)
         uptime = round(self.loop.time() - self.started, 3)
         return {**self._upstreams.complete(merged), "state": str(self.state), "uptime": uptime}
 
@@ -183,8 +184,9 @@ class Fleet:
         match message:
             case {"answer": int(number), "result": result}:
                 member.answered(number, result)
-            case {"news": "report", "report": counted, "dials": dials}:
-                self._upstreams.heed(member.report, counted, dials)
+            case {"news": "report", "report": told, "dials": dials}:
+                counted = cast("Report", told)
+                self._upstreams.heed(member.report, counted, cast("Dials", dials))
                 member.report = counted
             case {"news": "ready"}:
                 member.ready = True
@@ -203,8 +205,8 @@ class Fleet:
         del self.members[index]
         self.loads.leave(index)
         if member.report is not None:
-            counted = _retired(member.report)
-            self._past = report.merge([counted, self._past]) if self._past is not None else counted
+            counted = retired(member.report)
+            self._past = merge([counted, self._past]) if self._past is not None else counted
             lost = sum(route["active"] for route in member.report["routes"])
             self._firsts[index] += sum(sum(route["ends"].values()) for route in counted["routes"]) + _UNREPORTED
         draining = self.state is State.DRAINING
@@ -250,12 +252,3 @@ def _kill(member: Member) -> None:
     if not member.status.done():
         log.error("worker.hangs", worker=member.place.index, pid=member.pid)
         os.kill(member.pid, signal.SIGKILL)
-
-
-def _retired(counted: Report) -> Report:
-    """Return what remains of a report when its worker is dead: what was counted, and whoever lived has failed."""
-    routes = [
-        {**route, "active": 0, "ends": {**route["ends"], "failed": route["ends"]["failed"] + route["active"]}}
-        for route in counted["routes"]
-    ]
-    return {**counted, "workers": 0, "limit": 0, "live": 0, "routes": routes}

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ambassador.server import report
 from ambassador.upstream.health import watch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from ambassador.config.routes import Route
     from ambassador.server.connection import Service
-    from ambassador.server.report import Report
+    from ambassador.server.report import EndpointReport, Report, RouteReport
     from ambassador.upstream.health import EndpointHealth
 
 Dials = list[list[float | None]]
@@ -28,13 +28,13 @@ class Upstreams:
         """Learn from a worker's report, from what has changed since that *before*, and from when it dialled last."""
         for number, endpoints in enumerate(self._routes):
             told = counted["routes"][number]["endpoints"]
-            was = before["routes"][number]["endpoints"] if before is not None else [{"failures": 0}] * len(told)
+            was = before["routes"][number]["endpoints"] if before is not None else [None] * len(told)
             for known in zip(endpoints, was, told, dials[number], strict=True):
                 _learn(*known)
 
     def complete(self, merged: Report) -> Report:
         """Return the workers' merged report with what is known of the endpoints, of which workers know only a part."""
-        routes = [
+        routes: list[RouteReport] = [
             {
                 **route,
                 "endpoints": [
@@ -52,16 +52,17 @@ def last_dials(services: Sequence[Service]) -> Dials:
     return [[health.dialled for health in service.upstream.health] for service in services]
 
 
-def _learn(health: EndpointHealth, old: Mapping[str, Any], new: Mapping[str, Any], dialled: float | None) -> None:
+def _learn(health: EndpointHealth, old: EndpointReport | None, new: EndpointReport, dialled: float | None) -> None:
     if dialled is None:
         return
+    counted = 0 if old is None else old["failures"]
     # A worker counts anew when it has reached the endpoint.
-    attempts = new["failures"] - (old["failures"] if new["failures"] >= old["failures"] else 0)
+    attempts = new["failures"] - (counted if new["failures"] >= counted else 0)
     if health.dialled is not None and dialled <= health.dialled:
         health.failures += 0 if health.up else attempts
         return
     health.resolved(new["resolved"])
-    if new["up"]:
+    if new["error"] is None:
         health.reached()
     else:
         health.missed(new["error"], attempts=max(1, attempts))

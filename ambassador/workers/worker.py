@@ -120,9 +120,9 @@ class _Desk:
 
     async def _heed(self, message: Message) -> None:
         match message:
-            case {"do": "drain", "reason": reason}:
+            case {"do": "drain", "reason": str(reason)}:
                 self._process.drain_with_siblings(reason)
-            case {"do": "cut", "reason": reason}:
+            case {"do": "cut", "reason": str(reason)}:
                 self._process.cut(reason)
             case {"do": "reload"}:
                 self._process.reload()
@@ -131,7 +131,7 @@ class _Desk:
                 self._channel.send({"answer": number, "result": True})
             case {"ask": "connections", "number": number}:
                 self._channel.send({"answer": number, "result": await self._overview.connections()})
-            case {"ask": "kill", "number": number, "connection": connection}:
+            case {"ask": "kill", "number": number, "connection": int(connection)}:
                 self._channel.send({"answer": number, "result": await self._overview.kill(connection)})
 
     async def report_regularly(self) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from ambassador.admin.history import History
-from ambassador.admin.prometheus import Exposition
+from ambassador.admin.prometheus import exposition
 from ambassador.metrics import End
-from ambassador.server.report import merge
+from ambassador.workers.merge import merge
 from tests.admin.reports import endpoint, report
 
 
@@ -51,7 +51,7 @@ def test_no_limit_of_one_is_no_limit_of_all() -> None:
 
 def test_labels_are_escaped() -> None:
     """A name with a quote, a backslash and a line feed is written so that the exposition stays readable."""
-    text = Exposition().write(report(name='a"b\\c\nd'), ready=True).decode()
+    text = exposition(report(name='a"b\\c\nd'), ready=True).decode()
     assert 'ambassador_connections_active{route="a\\"b\\\\c\\nd"} 2.0' in text
 
 

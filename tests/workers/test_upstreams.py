@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from structlog.testing import capture_logs
@@ -12,12 +12,14 @@ from structlog.testing import capture_logs
 from ambassador.config.routes import Endpoint, Route
 from ambassador.net.address import Address
 from ambassador.workers.upstreams import Upstreams
+from tests.admin.reports import endpoint, report
 from tests.support.deadline import eventually
 from tests.support.net import LOCAL, final_error
 from tests.support.servers import echo
 from tests.workers.conftest import close, say, talk
 
 if TYPE_CHECKING:
+    from ambassador.server.report import EndpointReport, Report
     from tests.conftest import Serve
     from tests.workers.conftest import LaunchFleet
 
@@ -35,16 +37,14 @@ class Reporter:
 
     def __init__(self, upstreams: Upstreams) -> None:
         self._upstreams = upstreams
-        self._before: dict[str, Any] | None = None
+        self._before: Report | None = None
 
     def dialled(self, at: float, error: str | None = None, *, failures: int = 0, resolved: str = "10.0.0.7") -> None:
         """Report that the last dial, at the time *at*, had this outcome."""
-        endpoint = {
-            "dialled": 0.0, "up": error is None, "error": error, "failures": failures, "resolved": [resolved],
-        }  # fmt: skip
-        report = {"routes": [{"endpoints": [endpoint]}]}
-        self._upstreams.heed(self._before, report, [[at]])
-        self._before = report
+        told = endpoint(dialled=0.0, up=error is None, error=error, failures=failures, resolved=[resolved])
+        counted = report(endpoints=[told])
+        self._upstreams.heed(self._before, counted, [[at]])
+        self._before = counted
 
 
 @pytest.fixture
@@ -53,11 +53,11 @@ def upstreams() -> Upstreams:
     return Upstreams([ROUTE])
 
 
-def known(upstreams: Upstreams) -> dict[str, Any]:
+def known(upstreams: Upstreams) -> EndpointReport:
     """Return what the parent says of the endpoint."""
-    found: dict[str, Any] = upstreams.complete({"routes": [{"endpoints": [{"early_resets": 3}]}]})["routes"][0]
-    (endpoint,) = found["endpoints"]
-    return dict(endpoint)
+    (route,) = upstreams.complete(report(endpoints=[endpoint(early_resets=3)]))["routes"]
+    (found,) = route["endpoints"]
+    return found
 
 
 def test_the_last_dial_decides_whether_an_endpoint_is_up(upstreams: Upstreams) -> None:
@@ -108,8 +108,8 @@ def test_what_a_killed_worker_saw_is_remembered(fleet: LaunchFleet, serve: Serve
     running.ambassador.wait_for("worker.started", 3)
 
     assert running.ask("/readyz?upstreams").status == 503
-    endpoint = running.route()["endpoints"][0]
-    assert (endpoint["up"], endpoint["failures"] > 0) == (False, True)
+    found = running.route()["endpoints"][0]
+    assert (found["up"], found["failures"] > 0) == (False, True)
     server.start()
     close(talk(running, 1))
     assert running.ask("/readyz?upstreams").status == 200
