@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ambassador.commands.status import _age, _size, lay_out, lay_out_connections
-from tests.admin.reports import endpoint, report
+from tests.admin.reports import endpoint, route, status
 from tests.support.deadline import PATIENCE, eventually
 from tests.support.net import LOCAL, black_hole, exactly, free_port
 from tests.support.process import ROOT, command, environment
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import socket
     from pathlib import Path
 
+    from ambassador.server.report import ConnectionReport
     from tests.admin.conftest import Watch
     from tests.conftest import Serve
 
@@ -49,19 +50,20 @@ def test_what_matters_fits_into_eighty_columns() -> None:
     """Long names, addresses and numbers hide no rate, port, state or reason."""
     long = "a-rather-long-name-of-a-host.somewhere-in-a-cloud.example.invalid"
     down = endpoint(name=f"{long}:6379", up=False, error=f"{long}: no name server answers", early_resets=12)
-    status = report(name="a-rather-long-alias-of-a-link:6379", endpoints=[down])
-    status.update(workers=16, uptime=1e6, live=123_456, limit=1_000_000, rates={"bytes_up": [1e9], "bytes_down": [2e9]})
-    entry = {
+    one = route(name="a-rather-long-alias-of-a-link:6379", endpoints=[down])
+    told = status(one, up=[1e9], down=[2e9], workers=16, uptime=1e6, live=123_456, limit=1_000_000)
+    entry: ConnectionReport = {
         "id": 123_456_789_012, "route": "a-rather-long-alias-of-a-link:6379", "bytes_up": 10**9, "bytes_down": 10**12,
         "client": "[2001:db8:1111:2222:3333:4444:5555:6666]:54321", "seconds": 9e6, "state": "half-closed",
+        "upstream": f"{long}:6379",
     }  # fmt: skip
 
-    whole, rates, _, _, route, state, reason = lay_out(status)
+    whole, rates, _, _, row, state, reason = lay_out(told)
     (*_, connection) = lay_out_connections({"total": 1, "connections": [entry]})
 
-    assert max(map(len, (whole, rates, route, state, reason, connection))) <= 80
+    assert max(map(len, (whole, rates, row, state, reason, connection))) <= 80
     assert rates.endswith("up 1 GB/s, down 2 GB/s")
-    assert route.split()[0].endswith("~:6379")
+    assert row.split()[0].endswith("~:6379")
     assert state.startswith("  DOWN for 1.0s, 12 early resets  a-rather-long")
     assert state.endswith("~:6379")
     assert reason == "    no name server answers"
@@ -72,19 +74,16 @@ def test_what_matters_fits_into_eighty_columns() -> None:
 
 def test_routes_in_trouble_are_shown_first_where_not_all_fit() -> None:
     """A table that is longer than the terminal is high says how many routes it leaves out, none of which is down."""
-    status = report()
-    status["rates"] = {"bytes_up": [], "bytes_down": []}
-    (one,) = status["routes"]
-    broken = {**one, "name": "broken:1", "endpoints": [endpoint(up=False, error="refused")]}
-    status["routes"] = [*({**one, "name": f"r{number}:1"} for number in range(9)), broken]
+    broken = route(name="broken:1", endpoints=[endpoint(up=False, error="refused")])
+    told = status(*(route(name=f"r{number}:1") for number in range(9)), broken)
 
-    lines = lay_out(status, rows=12)
+    lines = lay_out(told, rows=12)
 
     assert len(lines) <= 12
     assert lines[4].startswith("broken:1")
     assert lines[-1] == "... and 7 more routes"
-    assert len(lay_out(status, rows=25)) == 25
-    assert lay_out(status, rows=25) == lay_out(status)
+    assert len(lay_out(told, rows=25)) == 25
+    assert lay_out(told, rows=25) == lay_out(told)
 
 
 def test_whoever_stops_reading_is_no_fault_of_the_ambassador(watch: Watch) -> None:

@@ -18,7 +18,7 @@ def test_what_is_counted_is_added_up() -> None:
     assert (merged["workers"], merged["limit"], merged["live"], merged["dropped_lines"]) == (2, 20, 4, 2)
     (route,) = merged["routes"]
     assert (route["active"], route["bytes_up"], route["bytes_down"], route["accept_paused"]) == (4, 11, 10, 2)
-    assert route["ends"] == {**dict.fromkeys(End, 0), "closed": 6}
+    assert route["ends"] == {**dict.fromkeys(map(str, End), 0), "closed": 6}
     assert route["endpoints"][0]["early_resets"] == 2
     assert (sum(route["connect"]["counts"]), route["connect"]["sum"]) == (2, 0.004)
     assert (route["name"], route["listen"], route["source"]) == ("r:1", ["*:1"], "R_PORT_1_TCP")
