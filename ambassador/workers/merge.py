@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ambassador.metrics import End
+from ambassador.server.process import State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from ambassador.server.report import EndpointReport, HistogramReport, Report, RouteReport
 
 # Of several workers, the one that is furthest from serving speaks for all.
-_STATES: Final = ("stopped", "draining", "starting", "serving")
+_STATES: Final = (State.STOPPED, State.DRAINING, State.STARTING, State.SERVING)
 
 
 def merge(reports: Sequence[Report]) -> Report:
