@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ambassador.metrics import CONNECT_BOUNDS, CONNECTION_BOUNDS, ENDS
+from ambassador.metrics import CONNECT_BOUNDS, CONNECTION_BOUNDS, End
 from tests.admin.client import route_of
 from tests.support.deadline import eventually
 from tests.support.net import LOCAL, black_hole, exactly, final_error, free_port, read_to_end, reset
@@ -57,8 +57,8 @@ def test_bytes_and_connections_are_counted_exactly(watch: Watch, serve: Serve, w
     assert value("ambassador_bytes_total", direction="up") == 6 * SENT
     assert value("ambassador_bytes_total", direction="down") == 6000
     assert value("ambassador_connections_active") == 0
-    assert {end: value("ambassador_connections_total", end=end) for end in ENDS} == {
-        **dict.fromkeys(ENDS, 0.0), "closed": 6.0,
+    assert {end: value("ambassador_connections_total", end=end) for end in End} == {
+        **dict.fromkeys(End, 0.0), "closed": 6.0,
     }  # fmt: skip
     for name, bounds in (("connect", CONNECT_BOUNDS), ("connection", CONNECTION_BOUNDS)):
         counts = [value(f"ambassador_{name}_seconds_bucket", le=str(bound)) for bound in bounds]
