@@ -314,11 +314,12 @@ WAITING = """
 import signal, sys, time
 import ambassador.commands.wait
 from ambassador.cli import main
+from tests.support.prelude import replace
 signal.signal(signal.SIGINT, signal.default_int_handler)
 def run(*_, **__):
     print("waiting", flush=True)
     time.sleep(60)
-ambassador.commands.wait.run = run
+replace(ambassador.commands.wait, "run", run)
 sys.exit(main(["wait", "x:1"]))
 """
 
@@ -335,7 +336,8 @@ def test_ctrl_c_ends_a_command_without_a_traceback() -> None:
     )
     with waiting:
         assert waiting.stdout is not None
-        assert waiting.stdout.readline() == "waiting\n"
+        assert waiting.stderr is not None
+        assert waiting.stdout.readline() == "waiting\n", waiting.stderr.read()
         waiting.send_signal(signal.SIGINT)
         _, err = waiting.communicate(timeout=60)
     assert waiting.returncode == 130

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from tests.admin.client import TOKEN, address_of_this_machine
 from tests.support.deadline import PATIENCE, eventually
 from tests.support.net import LOCAL, connect, exactly, final_error, free_port, read_to_end
+from tests.support.prelude import patch
 from tests.support.servers import echo, hold
 
 if TYPE_CHECKING:
@@ -253,7 +254,7 @@ def test_a_reader_that_stalls_holds_little(watch: Watch, serve: Serve) -> None:
 
 def test_a_reader_that_stalls_is_sent_away(watch: Watch) -> None:
     """Whoever asks for more than it reads is cut off when an answer's time is over, whatever it asked for."""
-    admin = watch(free_port(), prelude="from ambassador.admin import server\nserver._ANSWER_SECONDS = 0.5\n")
+    admin = watch(free_port(), prelude=patch("ambassador.admin.server", _ANSWER_SECONDS=0.5))
     for path in ("/metrics", "/status", "/", "/connections", "/nothing"):
         with _small_reader(admin) as sock:
             sock.setblocking(False)  # noqa: FBT003 - the name of it

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 BROKEN = """
 from ambassador.admin.page import Page
+from tests.support.prelude import replace
 def broken():
     raise RuntimeError("on purpose")
-Page.load = broken
+replace(Page, "load", broken)
 """
 
 

@@ -12,6 +12,7 @@ from ambassador.config.routes import Endpoint, Route
 from ambassador.net.address import Address
 from ambassador.upstream.resolve import HostsFile
 from tests.support.net import LOCAL, free_port
+from tests.support.prelude import guarded
 from tests.support.process import ENTER, HANGING_LOOKUP, ROOT, command, environment
 from tests.support.servers import echo, hold
 
@@ -67,13 +68,13 @@ def test_what_answers_never_is_named_at_the_timeout(serve: Serve) -> None:
     live, mute = serve(echo), serve(hold)
     done = subprocess.run(
         [
-            sys.executable, "-c", HANGING_LOOKUP + ENTER,
+            sys.executable, "-c", guarded(HANGING_LOOKUP) + ENTER,
             "wait", "--timeout", "500ms", "silent.example:80", f"{LOCAL}:{live.port}",
         ],
         check=False, env=environment({"AMBASSADOR_ADMIN": f"{LOCAL}:{mute.port}"}), cwd=ROOT, capture_output=True,
         text=True, timeout=60,
     )  # fmt: skip
-    assert done.returncode == 1
+    assert done.returncode == 1, done.stderr
     assert "silent.example:80" in done.stderr
     assert f"no ambassador answers at {LOCAL}:{mute.port}" in done.stderr
     assert str(live.port) not in done.stderr

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 RANDOM_ERRORS = """
 import errno, os, random, socket
+from ambassador.net import sockets
+from tests.support.prelude import altered, replace
 chance = random.Random(8)
 ERRORS = (errno.ECONNABORTED, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EPROTO, errno.EPERM)
 class Failing(socket.socket):
@@ -22,13 +24,7 @@ class Failing(socket.socket):
             number = chance.choice(ERRORS)
             raise OSError(number, os.strerror(number))
         return super()._accept()
-from ambassador.net import sockets
-class module:
-    def __getattr__(self, name):
-        return getattr(socket, name)
-    def socket(self, *arguments, **options):
-        return Failing(*arguments, **options)
-sockets.socket = module()
+replace(sockets, "socket", altered(socket, socket=Failing))
 """
 
 
@@ -46,4 +42,5 @@ def test_errors_of_accept_cost_nobody_a_connection(ambassador: Launch, serve: Se
     with ThreadPoolExecutor(10) as pool:
         assert set(pool.map(ask, [running.port] * 300)) == {b"hello"}
     assert {line["end"] for line in running.closed(300)} == {"closed"}
+    assert running.named("accept.paused")
     assert running.stop() == 0

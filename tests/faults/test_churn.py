@@ -22,6 +22,7 @@ THREADS = 8
 TELL = """
 import asyncio
 from ambassador.server import process
+from tests.support.prelude import replace
 def reload(self, *, force=True):
     deadlines = {id(service.upstream.deadlines): service.upstream.deadlines for service in self.services}
     process.log.info(
@@ -32,7 +33,7 @@ def reload(self, *, force=True):
         handlers=len(self.poller._handlers), deadlines=sum(len(one._when) for one in deadlines.values()),
         ended=sum(sum(service.counters.ends.values()) for service in self.services),
     )
-process.Process.reload = reload
+replace(process.Process, "reload", reload)
 """
 
 

@@ -118,14 +118,12 @@ def test_an_unknown_name_ends_connect_unresolved(ambassador: Launch, loop_name: 
 
 UNREACHABLE = """
 import errno, socket
-class Socket(socket.SocketType):
+from ambassador.net import sockets
+from tests.support.prelude import altered, replace
+class Unreachable(socket.SocketType):
     def connect_ex(self, address):
         return errno.{error}
-from ambassador.net import sockets
-class module:
-    def __getattr__(self, name):
-        return Socket if name == "SocketType" else getattr(socket, name)
-sockets.socket = module()
+replace(sockets, "socket", altered(socket, SocketType=Unreachable))
 """
 
 
@@ -174,10 +172,11 @@ def test_connections_cut_by_the_drain_end_drained(ambassador: Launch, serve: Ser
 
 
 FAILING = """
-from ambassador.relay import direction
+from ambassador.relay.direction import Direction
+from tests.support.prelude import replace
 def broken(self):
     raise LookupError("broken on purpose")
-direction.Direction.pump = broken
+replace(Direction, "pump", broken)
 """
 
 
@@ -337,23 +336,25 @@ UNREGISTERED = """
 import errno
 from ambassador.server.connection import Connection
 from ambassador.net.poller import Poller
-register, failed = Poller.register, []
+from tests.support.prelude import replace
+failed, watching = [], Connection._while_dialling
 def fail_once(self, sock, handler):
-    if getattr(handler, "__func__", None) is Connection._while_dialling and not failed:
+    if getattr(handler, "__func__", None) is watching and not failed:
         failed.append(sock)
         raise OSError(errno.ENOSPC, "No space left on device")
     register(self, sock, handler)
-Poller.register = fail_once
+register = replace(Poller, "register", fail_once)
 """
 # A fault that nobody expects, outside any connection.
 UNEXPECTED = """
-import ambassador.server.process as server
+from ambassador.server.connections import Connections
+from tests.support.prelude import replace
 sweeps = []
 def sweep(self, now):
     sweeps.append(now)
     if len(sweeps) == 2:
         raise ValueError("unexpected")
-server.Connections.sweep = sweep
+replace(Connections, "sweep", sweep)
 """
 
 

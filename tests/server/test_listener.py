@@ -30,21 +30,19 @@ if TYPE_CHECKING:
 
 # Accepting fails this often with this error, then works; a listener in this package accepts by sock._accept.
 FAILING_ACCEPT = """
-import errno, os, socket
+import errno, json, os, socket, sys
+from ambassador.net import sockets
+from tests.support.prelude import altered, replace
 left = [{count}]
 class Failing(socket.socket):
     def _accept(self):
         if left[0]:
             left[0] -= 1
+            if not left[0]:
+                print(json.dumps(dict(event="test.last_failure")), file=sys.stderr, flush=True)
             raise OSError(errno.{error}, os.strerror(errno.{error}))
         return super()._accept()
-from ambassador.net import sockets
-class module:
-    def __getattr__(self, name):
-        return getattr(socket, name)
-    def socket(self, *arguments, **options):
-        return Failing(*arguments, **options)
-sockets.socket = module()
+replace(sockets, "socket", altered(socket, socket=Failing))
 """
 
 
@@ -90,6 +88,7 @@ def test_a_fault_of_a_client_is_passed_over(ambassador: Launch, serve: Serve, er
     """An accept that fails for a reason of the client's or the network's is followed by the next, without a word."""
     running = ambassador(serve(echo).port, prelude=FAILING_ACCEPT.format(count=3, error=error))
     assert says_hello(running.port)
+    running.wait_for("test.last_failure")
     assert not running.named("accept.paused")
     assert running.stop() == 0
 

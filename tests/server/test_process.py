@@ -12,6 +12,7 @@ import pytest
 from ambassador.__main__ import _ERRANDS
 from ambassador.cli import cli
 from tests.support.net import LOCAL, black_hole, connect, exactly, final_error, free_port, read_to_end
+from tests.support.prelude import patch
 from tests.support.process import HANGING_LOOKUP, command
 from tests.support.servers import echo, hold
 
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 
 MAPPED_LOOKUP = """
 import socket
-asked = socket.getaddrinfo
+from tests.support.prelude import replace
 def getaddrinfo(name, *arguments, **options):
     return asked("::ffff:127.0.0.1" if name == "mapped.test" else name, *arguments, **options)
-socket.getaddrinfo = getaddrinfo
+asked = replace(socket, "getaddrinfo", getaddrinfo)
 """
 
 
@@ -126,7 +127,7 @@ def test_during_the_delay_it_accepts_and_is_not_ready(ambassador: Launch, serve:
 
 def test_clients_in_the_queue_are_not_reset_by_the_drain(ambassador: Launch, serve: Serve) -> None:
     """A client whose handshake was complete when the drain began is served, though its accept had not come yet."""
-    one_a_turn = "from ambassador.server import listener\nlistener._ACCEPTS_A_TURN = 1\n"
+    one_a_turn = patch("ambassador.server.listener", _ACCEPTS_A_TURN=1)
     running = ambassador(serve(echo).port, prelude=one_a_turn, settings={"DRAIN_TIMEOUT": "1h"})
     running.signal(signal.SIGSTOP)
     clients = [running.connect() for _ in range(20)]

@@ -13,6 +13,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.support import prelude as preludes
 from tests.support.deadline import PATIENCE, eventually
 from tests.support.net import LOCAL, connect, free_port
 
@@ -25,12 +26,12 @@ ENTER = "from ambassador.__main__ import main\nmain()\n"
 # A prelude: the name service never answers for silent.example.
 HANGING_LOOKUP = """
 import socket, threading
-plain = socket.getaddrinfo
+from tests.support.prelude import replace
 def getaddrinfo(name, *arguments, **options):
     if name == "silent.example":
         threading.Event().wait()
     return plain(name, *arguments, **options)
-socket.getaddrinfo = getaddrinfo
+plain = replace(socket, "getaddrinfo", getaddrinfo)
 """
 _WITHOUT_UVLOOP = "import sys\nsys.modules['uvloop'] = None\n"
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -67,7 +68,7 @@ class Ambassador:
         variables.update({f"AMBASSADOR_{name}": value for name, value in settings.items()})
         variables.update(links)
         limit = f"import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, ({files}, {files}))\n" if files else ""
-        code = limit + (_WITHOUT_UVLOOP if loop == "asyncio" else "") + prelude + ENTER
+        code = limit + (_WITHOUT_UVLOOP if loop == "asyncio" else "") + preludes.guarded(prelude) + ENTER
         self.process = subprocess.Popen(
             [*prefix, sys.executable, "-c", code, *arguments],
             env=environment(variables),
@@ -136,6 +137,7 @@ class Ambassador:
         """Wait until it has ended; return its exit code."""
         code = self.process.wait(PATIENCE)
         self._reader.join(PATIENCE)
+        assert code != preludes.FAILED, f"its prelude failed: {self.said()}"
         return code
 
     def stop(self) -> int:
@@ -161,7 +163,8 @@ class Ambassador:
     def close(self) -> None:
         """End it however it is. What it wrote beside its events would be a traceback."""
         self.process.kill()
-        self.exit_code()
+        self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
         assert self.process.stderr is not None
         self.process.stderr.close()
 

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tests.support.deadline import eventually
+from tests.support.prelude import patch
 from tests.support.servers import echo, hold
 from tests.workers.conftest import alive, close, say, talk, was_reset
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from tests.workers.conftest import LaunchFleet
 
 # Questions come one after the other, so that a worker is known to hang after five seconds.
-ASK_AT_ONCE = "from ambassador.workers import handle\nhandle._ASK_EVERY = 0.01\n"
+ASK_AT_ONCE = patch("ambassador.workers.handle", _ASK_EVERY=0.01)
 
 
 def test_a_killed_worker_is_replaced_and_the_others_go_on(fleet: LaunchFleet, serve: Serve, loop_name: str) -> None:
@@ -98,10 +99,13 @@ def test_successors_of_the_short_lived_come_ever_later(fleet: LaunchFleet, serve
 
 def test_workers_that_cannot_serve_end_the_start(fleet: LaunchFleet, serve: Serve) -> None:
     """A worker that fails before it serves says why, and ends the ambassador with exit code 1 instead of a loop."""
-    broken = (
-        "from ambassador.workers.worker import WorkerProcess\n"
-        "def fail(self, sockets):\n    raise RuntimeError('broken')\nWorkerProcess.take = fail\n"
-    )
+    broken = """
+from ambassador.workers.worker import WorkerProcess
+from tests.support.prelude import replace
+def fail(self, sockets):
+    raise RuntimeError("broken")
+replace(WorkerProcess, "take", fail)
+"""
     running = fleet(serve(echo).port, prelude=broken, wait=False)
 
     assert running.ambassador.exit_code() == 1

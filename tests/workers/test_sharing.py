@@ -92,7 +92,11 @@ def test_dials_that_come_back_go_round_a_few_times_at_most(ambassador: Launch) -
     """Where address translation brings dials back, workers dial each other only until one meets a dial of its own."""
     address = outside_address()
     # A dial to ourselves is refused beforehand; one that is brought back cannot be seen before it is there.
-    unseen = "from ambassador.server.process import Process\nProcess.is_own = lambda self, host, port: False\n"
+    unseen = """
+from ambassador.server.process import Process
+from tests.support.prelude import replace
+replace(Process, "is_own", lambda self, host, port: False)
+"""
     with socket.create_server((address, 0)) as probe:
         port = probe.getsockname()[1]
     settings = {"WORKERS": "2", "BIND": address, "LINKS": "off", "ROUTES": f"{port}={address}:{port}"}
@@ -109,9 +113,10 @@ def test_only_a_process_that_accepts_alone_delays_the_acknowledgement(ambassador
     """A worker never asks for it, so that it gets its own dials back in the turn in which it dialled."""
     broken = """
 from ambassador.net import tcp
+from tests.support.prelude import replace
 def delay(sock):
     raise LookupError("asked to delay")
-tcp.delay_acknowledgement = delay
+replace(tcp, "delay_acknowledgement", delay)
 """
     server = serve(echo)
     alone = ambassador(server.port, prelude=broken)

@@ -20,6 +20,18 @@ if TYPE_CHECKING:
     from tests.conftest import Launch, Serve
     from tests.workers.conftest import LaunchFleet
 
+# The second worker does not serve for as long as a file exists.
+LATE = """
+import os, time
+from ambassador.workers.worker import WorkerProcess
+from tests.support.prelude import replace
+def wait(self, sockets):
+    while self._place.index == 1 and os.path.exists({held!r}):
+        time.sleep(0.01)
+    take(self, sockets)
+take = replace(WorkerProcess, "take", wait)
+"""
+
 
 def test_clients_are_shared_out_among_all_workers(fleet: LaunchFleet, serve: Serve, loop_name: str) -> None:
     """Of forty clients each of two workers serves some, and all are seen at the one admin address."""
@@ -77,15 +89,9 @@ def test_ready_is_said_once_when_all_serve(fleet: LaunchFleet, serve: Serve) -> 
 
 def test_readiness_waits_for_the_last_worker(fleet: LaunchFleet, serve: Serve) -> None:
     """While one of the first workers has not got to serving, the ambassador is not ready; then it is."""
-    late = (
-        "import os, time\nfrom ambassador.workers.worker import WorkerProcess\ntake = WorkerProcess.take\n"
-        "def wait(self, sockets):\n"
-        "    while self._place.index == 1 and os.environ.get('HOLD') and os.path.exists(os.environ['HOLD']):\n"
-        "        time.sleep(0.01)\n    take(self, sockets)\nWorkerProcess.take = wait\n"
-    )
     held = f"/tmp/ambassador-hold-{os.getpid()}"  # noqa: S108 - only whether it exists matters
     with open(held, "w", encoding="ascii"):
-        running = fleet(serve(echo).port, prelude=f"import os\nos.environ['HOLD'] = {held!r}\n{late}", wait=False)
+        running = fleet(serve(echo).port, prelude=LATE.format(held=held), wait=False)
     try:
         running.ambassador.wait_for("worker.started", 2)
         with running.ambassador.connect() as client:
