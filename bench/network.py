@@ -11,6 +11,7 @@ import fcntl
 import os
 import socket
 import struct
+import sys
 
 OWN, SHARED = "in a namespace of its own", "shared with the machine"
 # netdevice(7): struct ifreq, with the flags of an interface.
@@ -23,9 +24,11 @@ def leave_the_machines() -> str:
 
     Return which network it is in now: root alone may do this, and Python can since 3.12.
     """
+    if sys.version_info < (3, 12):
+        return SHARED
     try:
         os.unshare(os.CLONE_NEWNET)
-    except (AttributeError, OSError):
+    except OSError:
         return SHARED
     with socket.socket() as sock:
         fcntl.ioctl(sock, _SIOCSIFFLAGS, _IFREQ.pack(b"lo", _IFF_UP))

@@ -166,7 +166,7 @@ def test_a_wrong_call_is_exit_code_2(run: Run, arguments: tuple[str, ...]) -> No
     assert lines[-1].startswith("Error: ")
 
 
-TEXT = st.text(st.characters(blacklist_characters="\0", blacklist_categories=("Cs",)), max_size=30)
+TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30)
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -14,6 +14,7 @@ from tests.support.servers import echo
 if TYPE_CHECKING:
     from tests.conftest import Launch, Serve
     from tests.support.process import Ambassador
+    from tests.support.servers import Behaviour
 
 
 def chain(ambassador: Launch, upstream: int) -> list[Ambassador]:
@@ -28,7 +29,12 @@ def test_a_chain_of_three_is_like_one(ambassador: Launch, serve: Serve) -> None:
     ambassadors = chain(ambassador, serve(echo).port)
     data = random.Random(9).randbytes(20_000_000)  # noqa: S311 - data, no secret
     with ambassadors[0].connect() as client:
-        sender = threading.Thread(target=lambda: (client.sendall(data), client.shutdown(socket.SHUT_WR)))
+
+        def send() -> None:
+            client.sendall(data)
+            client.shutdown(socket.SHUT_WR)
+
+        sender = threading.Thread(target=send)
         sender.start()
         assert digest_to_end(client) == (len(data), hashlib.sha256(data).hexdigest())
         sender.join()
@@ -66,7 +72,11 @@ def test_a_failed_dial_at_the_end_of_a_chain_resets_the_client(ambassador: Launc
 
 def test_two_routes_in_one_ambassador_do_not_mix(ambassador: Launch, serve: Serve) -> None:
     """Clients of two ports reach their own upstreams, and each route's lines name it."""
-    one, two = (serve(lambda client, text=text: client.sendall(text)) for text in (b"one", b"two"))
+
+    def say(text: bytes) -> Behaviour:
+        return lambda client: client.sendall(text)
+
+    one, two = serve(say(b"one")), serve(say(b"two"))
     running = ambassador(one.port, two.port)
     for number, text in ((0, b"one"), (1, b"two"), (0, b"one")):
         with running.connect(number) as client:

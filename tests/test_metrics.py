@@ -19,7 +19,7 @@ def test_a_histogram_counts_each_value_once_in_the_first_bucket_that_holds_it() 
 def test_routes_share_no_counters() -> None:
     """Every route counts for itself, and every ending of the access log from nought."""
     one, other = RouteCounters(), RouteCounters()
-    one.ends["closed"] += 1
+    one.ends[End.CLOSED] += 1
     one.connect.observe(0.1)
     assert set(other.ends) == set(End)
     assert sum(other.ends.values()) == sum(other.connect.counts) == 0

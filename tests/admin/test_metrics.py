@@ -58,7 +58,7 @@ def test_bytes_and_connections_are_counted_exactly(watch: Watch, serve: Serve, w
     assert value("ambassador_bytes_total", direction="down") == 6000
     assert value("ambassador_connections_active") == 0
     assert {end: value("ambassador_connections_total", end=end) for end in End} == {
-        **dict.fromkeys(End, 0.0), "closed": 6.0,
+        **dict.fromkeys(End, 0.0), End.CLOSED: 6.0,
     }  # fmt: skip
     for name, bounds in (("connect", CONNECT_BOUNDS), ("connection", CONNECTION_BOUNDS)):
         counts = [value(f"ambassador_{name}_seconds_bucket", le=str(bound)) for bound in bounds]

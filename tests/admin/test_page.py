@@ -288,7 +288,7 @@ async def test_ten_thousand_connections_never_hold_the_loop(monkeypatch: pytest.
             await asyncio.sleep(0)
 
     task = asyncio.ensure_future(others())
-    overview = LocalOverview(SimpleNamespace(connections=SimpleNamespace(live=live)))  # type: ignore[arg-type]
+    overview = LocalOverview(SimpleNamespace(connections=SimpleNamespace(live=live)))
     found = await overview.connections()
     done = True
     await task

@@ -17,6 +17,8 @@ from tests.support.process import ENTER, HANGING_LOOKUP, ROOT, command, environm
 from tests.support.servers import echo, hold
 
 if TYPE_CHECKING:
+    import pytest
+
     from tests.conftest import Launch, Serve
 
 
@@ -80,13 +82,13 @@ def test_what_answers_never_is_named_at_the_timeout(serve: Serve) -> None:
     assert str(live.port) not in done.stderr
 
 
-def test_every_address_of_an_alias_is_tried(serve: Serve) -> None:
+def test_every_address_of_an_alias_is_tried(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second address that /etc/hosts has for a link makes up for a first that refuses, as it does for a dial."""
     server = serve(echo)
     link = Endpoint(Address("192.0.2.1", server.port), "web")
     route = Route("web:80", "web", (Address("", 80),), (link,), "WEB_PORT_80_TCP")
     hosts = HostsFile()
-    hosts.addresses = {"web": ("127.0.0.3", LOCAL)}.get  # type: ignore[assignment, method-assign]
+    monkeypatch.setattr(hosts, "addresses", {"web": ("127.0.0.3", LOCAL)}.get)
     assert _upstream_missing(route, hosts, 5.0) is None
 
 

@@ -53,7 +53,8 @@ ENVIRONS = st.dictionaries(VARIABLES, VALUES, max_size=8)
 HOSTS = st.one_of(st.just(""), st.text(max_size=80), st.just("172.17.0.2 redis 0123456789ab\n10.0.0.1 \x1b[31m\n"))
 NAME_LETTERS = string.ascii_lowercase + string.digits + "_-"
 HOST_NAMES = st.text(NAME_LETTERS, min_size=1, max_size=20).filter(lambda name: not name.isdigit() and name[:2] != "0x")
-HOST_ADDRESSES = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6).filter(lambda address: not address.ipv4_mapped))
+UNMAPPED = st.ip_addresses(v=6).filter(lambda address: getattr(address, "ipv4_mapped", None) is None)
+HOST_ADDRESSES = st.one_of(st.ip_addresses(v=4), UNMAPPED)
 
 
 def outcome(environ: dict[str, str], arguments: list[str], hosts: str) -> Configuration | ConfigurationError:

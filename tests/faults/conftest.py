@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -85,7 +86,7 @@ def vanished() -> Iterator[dict[str, Vanished] | None]:
             assert to_client.recv(1) == b"x"
             stalled = stack.enter_context(connect(running.ports[1]))
             made[loop] = Vanished(running, to_upstream, to_client, stalled, server.client(1), 0.0)
-            eventually(lambda running=running: running.descriptors() >= 6)
+            eventually(functools.partial(holds, running, 6))
         cut.cut()
         for one in made.values():
             one.since = time.monotonic()
@@ -93,6 +94,11 @@ def vanished() -> Iterator[dict[str, Vanished] | None]:
             one.to_client.sendall(b"nor this")
             fill(one.pouring)
         yield made
+
+
+def holds(running: Ambassador, descriptors: int) -> bool:
+    """Tell whether it has so many open files."""
+    return running.descriptors() >= descriptors
 
 
 def fill(sock: socket.socket) -> None:

@@ -275,7 +275,7 @@ async def test_an_end_of_stream_before_a_reset_stays_one(writer: str) -> None:
 
 async def test_both_sides_lost_are_both_reset(monkeypatch: pytest.MonkeyPatch) -> None:
     """A side that was given up for dead, and comes back after the other's reset, finds a reset and no orderly end."""
-    monkeypatch.setattr(relay_module.tcp, "unacknowledged", lambda _socket: 1)
+    monkeypatch.setattr(tcp, "unacknowledged", lambda _socket: 1)
     async with stage() as on:
         link = on.link()
         link.relay.lose(link.relay.client, errno.ETIMEDOUT)

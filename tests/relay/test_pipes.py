@@ -80,7 +80,7 @@ def test_pipes_too_small_to_help_are_not_lent(monkeypatch: pytest.MonkeyPatch) -
             raise PermissionError
         return 4096
 
-    monkeypatch.setattr(pipes_module.fcntl, "fcntl", fcntl_of_a_poor_user)
+    monkeypatch.setattr(fcntl, "fcntl", fcntl_of_a_poor_user)
     pool = Pipes(8)
     assert pool.take() is None
     assert pool.take() is None

@@ -218,7 +218,7 @@ async def test_an_urgent_byte_amid_splicing_holds_nothing_up() -> None:
         for _ in range(6):
             link = on.link()
             sending = asyncio.ensure_future(send(link))
-            await soon(lambda link=link: on.pipes.lent and link.relay.up.blocked)  # type: ignore[misc]
+            await soon(lambda link=link: on.pipes.lent and link.relay.up.blocked)  # type: ignore[misc]  # a default
             got = await link.upstream.exactly(BULK + 1)
             await sending
             assert got.index(b"!") == BULK // 2

@@ -229,7 +229,7 @@ def test_a_reset_right_behind_the_header_leaves_nothing(ambassador: Launch, upst
 
 
 @pytest.mark.parametrize("passed_on", ["off", "v1", "v2"])
-def test_the_clients_address_survives_a_tunnel(join: Join, passed_on: str, loop_name: str) -> None:
+def test_the_clients_address_survives_a_tunnel(join: Join, passed_on: Version | Literal["off"], loop_name: str) -> None:
     """The source names the target's client in its log, and to the upstream if it is told to; the wire shows nobody."""
     pair = join(
         None, loop=loop_name, target={"PROXY_PROTOCOL": "v2"},
@@ -240,7 +240,7 @@ def test_the_clients_address_survives_a_tunnel(join: Join, passed_on: str, loop_
         client.sendall(b"question")
         with pair.upstream.client() as server:
             if passed_on != "off":
-                told = read_header(server, passed_on)  # type: ignore[arg-type]  # it is one of the two
+                told = read_header(server, passed_on)
                 assert (str(told.source[0]), told.source[1]) == client.getsockname()
                 assert told.dest[1] == pair.target.port
             assert exactly(server, 8) == b"question"

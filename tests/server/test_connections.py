@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from ambassador.metrics import End
+from ambassador.net import tcp
 from ambassador.net.tcp import Silence
-from ambassador.server import connections as connections_module
 from ambassador.server.connections import DEAD_AFTER, Connections
 
 
@@ -60,7 +61,7 @@ class World:
         self.heard = {"client": self.now, "upstream": self.now}
         self.owes = {"client": False, "upstream": False}
         monkeypatch.setattr(
-            connections_module.tcp,
+            tcp,
             "silence",
             lambda sock: Silence(unanswered=self.owes[sock], heard=self.now - self.heard[sock]),
         )
@@ -169,7 +170,7 @@ def test_the_last_one_to_go_is_told() -> None:
     assert ends == []
     connections.remove(two)  # type: ignore[arg-type]  # a fake has only what is asked
     assert ends == [1]
-    assert connections.cut_all("drained") == 0
+    assert connections.cut_all(End.DRAINED) == 0
 
 
 def test_a_cut_reaches_every_connection() -> None:
@@ -178,7 +179,7 @@ def test_a_cut_reaches_every_connection() -> None:
     all_of_them: list[Any] = [Connection(number) for number in range(5)]
     for connection in all_of_them:
         connections.add(connection)
-    assert connections.cut_all("drained") == 5
+    assert connections.cut_all(End.DRAINED) == 5
     assert all(connection.cuts == ["drained"] for connection in all_of_them)
 
 

@@ -10,7 +10,7 @@ import socket
 import time
 import urllib.request
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -209,10 +209,9 @@ def test_accepted_sockets_have_what_the_listener_was_given() -> None:
 
 def test_a_machine_without_ipv6_listens_on_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the kernel knows no IPv6, every address means every IPv4 address."""
-    plain = socket.socket
 
-    class OnlyIPv4(plain):  # type: ignore[misc, valid-type]  # the class is a variable here
-        def __init__(self, family: int = socket.AF_INET, *arguments: object, **options: object) -> None:
+    class OnlyIPv4(socket.socket):
+        def __init__(self, family: int = socket.AF_INET, *arguments: Any, **options: Any) -> None:
             if family == socket.AF_INET6:
                 raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
             super().__init__(family, *arguments, **options)

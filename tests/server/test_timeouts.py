@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ambassador.server import timeouts as timeouts_module
+from ambassador.net import tcp
 from ambassador.server.timeouts import Timeouts
 
 
@@ -60,7 +60,7 @@ class Connection:
 @pytest.fixture(autouse=True)
 def fake_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the legs say what is unsent."""
-    monkeypatch.setattr(timeouts_module.tcp, "unacknowledged", lambda leg: leg.unsent)
+    monkeypatch.setattr(tcp, "unacknowledged", lambda leg: leg.unsent)
 
 
 def look(timeouts: Timeouts, connection: Any, *, start: int, end: int) -> list[str]:

@@ -129,11 +129,11 @@ class Soak:
             by_client[line["client"]].append(line)
         for entry in sorted(self.ledger.expected, key=lambda entry: (entry.up is None, entry.down is None)):
             candidates = by_client[entry.client]
-            line = next((line for line in candidates if entry.fits(line)), None)
-            if line is None:
+            fitting = next((line for line in candidates if entry.fits(line)), None)
+            if fitting is None:
                 yield f"no line for {entry}, but {candidates}"
             else:
-                candidates.remove(line)
+                candidates.remove(fitting)
         left = sum(map(len, by_client.values()))
         if left != _IDLE:
             yield f"{left} lines are left where {_IDLE} idle connections were"

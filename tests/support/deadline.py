@@ -16,7 +16,7 @@ PATIENCE = 30.0
 _LOOK_EVERY = 0.01
 
 
-def eventually(fact: Callable[[], T], what: str = "", *, patience: float = PATIENCE) -> T:
+def eventually(fact: Callable[[], T | None], what: str = "", *, patience: float = PATIENCE) -> T:
     """Return what *fact* returns as soon as it is true; fail when that takes longer than *patience* seconds."""
     deadline = time.monotonic() + patience
     while not (found := fact()):
@@ -25,7 +25,7 @@ def eventually(fact: Callable[[], T], what: str = "", *, patience: float = PATIE
     return found
 
 
-async def soon(fact: Callable[[], T], what: str = "", *, patience: float = PATIENCE) -> T:
+async def soon(fact: Callable[[], T | None], what: str = "", *, patience: float = PATIENCE) -> T:
     """Do as `eventually`, and let the event loop turn meanwhile."""
     deadline = time.monotonic() + patience
     while not (found := fact()):

@@ -115,14 +115,12 @@ class Link:
         self.over: list[str] = []
         self.reasons: list[str] = []
         self.errors: list[Exception] = []
-        legs = []
-        for name, sock in (("client", inner_client), ("upstream", inner_upstream)):
-            sock.setblocking(False)  # noqa: FBT003 - the name of it
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
-            leg = Leg(sock, codec if name == "client" else None)
-            stage.poller.register(sock, leg.note)
-            legs.append(leg)
-        self.relay = Relay(*legs, poller=stage.poller, pipes=stage.pipes, owner=self)
+        client, upstream = Leg(inner_client, codec), Leg(inner_upstream, None)
+        for leg in (client, upstream):
+            leg.socket.setblocking(False)  # noqa: FBT003 - the name of it
+            leg.socket.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+            stage.poller.register(leg.socket, leg.note)
+        self.relay = Relay(client, upstream, poller=stage.poller, pipes=stage.pipes, owner=self)
 
     def relay_over(self, end: str, reason: str = "") -> None:
         """Keep what the relay reports."""

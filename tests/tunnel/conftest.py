@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Unpack
 
 import pytest
 import trustme
@@ -14,6 +14,8 @@ from ambassador.tunnel.credentials import SHARED_KEYS
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.tunnel_link.proofs import Validity
 
 
 @dataclass
@@ -134,10 +136,10 @@ class Authority:
 
     def files(
         self, *names: str, server_side: bool, authority: Authority | None = None, peers: tuple[str, ...] = (),
-        **validity: object,
+        **validity: Unpack[Validity],
     ) -> TunnelFiles:  # fmt: skip
         """Issue a certificate for *names*, to be used with peers of *authority* (its own by default)."""
-        leaf = self.ca.issue_cert(*names, **validity)  # type: ignore[arg-type]  # not_before and not_after
+        leaf = self.ca.issue_cert(*names, **validity)
         stem = secrets.token_hex(4)
         return TunnelFiles(
             server_side=server_side,

@@ -116,7 +116,7 @@ def test_open_files_are_refused(key_file: Path, authority: Any) -> None:
 
 def _encrypt(source: TunnelFiles, _other: TunnelFiles) -> None:
     assert source.private_key
-    command = ["openssl", "pkey", "-aes128", "-passout", "pass:word", "-in", source.private_key]
+    command = ["openssl", "pkey", "-aes128", "-passout", "pass:word", "-in", str(source.private_key)]
     source.private_key.write_bytes(subprocess.run(command, check=True, capture_output=True).stdout)
 
 
@@ -178,8 +178,7 @@ def test_keys_are_exchanged_without_an_outage(tmp_path: Path, key_folder: Path, 
     old, new = generate(), generate()
     files = [written(tmp_path / f"{name}.key", old) for name in ("target", "source")]
     target, source = (Credentials(TunnelFiles(server_side=side == 1, key=path)) for side, path in enumerate(files))
-    steps = [(1, old, new), (0, new, old), (1, new), (0, new)]
-    for side, *keys in steps:
+    for side, keys in ((1, (old, new)), (0, (new, old)), (1, (new,)), (0, (new,))):
         assert refusals(target.tunnel.codec(), source.tunnel.codec()) == ("", "")
         written(files[side], *keys)
         assert (target, source)[side].reload()
@@ -191,14 +190,16 @@ def test_a_removed_key_no_longer_enters(key_file: Path, refusals: Refusals) -> N
     target, source = (Credentials(TunnelFiles(server_side=side, key=key_file)) for side in (False, True))
     ends = target.tunnel.codec(), source.tunnel.codec()
     assert refusals(*ends) == ("", "")
-    assert not ends[0]._tls.session.has_ticket
+    session = ends[0]._tls.session
+    assert session is not None
+    assert not session.has_ticket
     written(key_file, generate())
     assert source.reload()
 
     again = target.tunnel.codec()
-    again._tls.session = ends[0]._tls.session
+    again._tls.session = session
     assert refusals(again, source.tunnel.codec())[1] == "the peer offers no key that is known here"
-    assert ends[1].decrypt(ends[0].encrypt(b"still here")) == b"still here"
+    assert bytes(ends[1].decrypt(ends[0].encrypt(b"still here"))) == b"still here"
 
 
 def test_unchanged_files_are_not_read_again(key_file: Path) -> None:

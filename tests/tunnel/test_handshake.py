@@ -43,14 +43,14 @@ def test_what_came_before_the_handshake_is_looked_at(proofs: Proofs, role: str, 
 def files(proofs: Proofs, role: str) -> TunnelFiles:
     """Return the files of one end."""
     settings = getattr(proofs, role)
-    named = {
-        name: Path(settings[setting])
-        for name, setting in (
-            ("key", "TUNNEL_KEY_FILE"),
-            ("certificate", "TUNNEL_CERT_FILE"),
-            ("private_key", "TUNNEL_PRIVATE_KEY_FILE"),
-            ("authority", "TUNNEL_CA_FILE"),
-        )
-        if setting in settings
-    }
-    return TunnelFiles(server_side=role == "source", **named)
+
+    def named(setting: str) -> Path | None:
+        return Path(settings[setting]) if setting in settings else None
+
+    return TunnelFiles(
+        server_side=role == "source",
+        key=named("TUNNEL_KEY_FILE"),
+        certificate=named("TUNNEL_CERT_FILE"),
+        private_key=named("TUNNEL_PRIVATE_KEY_FILE"),
+        authority=named("TUNNEL_CA_FILE"),
+    )

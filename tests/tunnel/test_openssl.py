@@ -181,7 +181,7 @@ def test_a_server_with_a_certificate_gets_nothing(key_folder: Path, tmp_path: Pa
         check=True, capture_output=True,
     )  # fmt: skip
     certificate.write_bytes(certificate.read_bytes() + (tmp_path / "cert.pem").read_bytes())
-    command = ["openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", certificate, "-tls1_3"]
+    command = ["openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", str(certificate), "-tls1_3"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as server:
         try:
             assert server.stdout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import pytest
 import trustme
@@ -14,6 +14,7 @@ from ambassador.tunnel.credentials import SHARED_KEYS
 from ambassador.tunnel.keys import identity, parse
 
 if TYPE_CHECKING:
+    import datetime as dt
     from pathlib import Path
 
 Settings = dict[str, str]
@@ -23,6 +24,13 @@ MODES = [_KEY, "certificates"]
 # For tests that are about one of the two.
 with_key = pytest.mark.parametrize("standing", [_KEY], indirect=True, scope="module")
 with_certificates = pytest.mark.parametrize("standing", ["certificates"], indirect=True, scope="module")
+
+
+class Validity(TypedDict, total=False):
+    """When a certificate is valid, if not now."""
+
+    not_before: dt.datetime
+    not_after: dt.datetime
 
 
 def write_secret(path: Path, content: str | bytes) -> Path:
@@ -58,10 +66,12 @@ class Authority:
         self.folder = folder
         self.file = write_secret(folder / f"{secrets.token_hex(4)}.ca", self.ca.cert_pem.bytes())
 
-    def settings(self, role: str, *names: str, trusts: Authority | None = None, **validity: object) -> Settings:
+    def settings(
+        self, role: str, *names: str, trusts: Authority | None = None, **validity: Unpack[Validity]
+    ) -> Settings:
         """Issue a certificate for *names*; its bearer trusts another authority than this one if told to."""
         stem = self.folder / secrets.token_hex(4)
-        leaf = self.ca.issue_cert(*(names or ("127.0.0.1",)), **validity)  # type: ignore[arg-type]  # not_before, not_after
+        leaf = self.ca.issue_cert(*(names or ("127.0.0.1",)), **validity)
         chain = b"".join(blob.bytes() for blob in leaf.cert_chain_pems)
         return {
             "TUNNEL": role,

@@ -71,7 +71,7 @@ class Load:
             self.faults.append(f"{type(error).__name__}: {error}")
 
 
-def reload(process: Ambassador, change: Callable[[], None], *, event: str = "tunnel.reloaded") -> None:
+def reload(process: Ambassador, change: Callable[[], object], *, event: str = "tunnel.reloaded") -> None:
     """Change a file, tell the process by SIGHUP, and wait until it says what it thinks of it."""
     count = len(process.named(event))
     change()
@@ -180,6 +180,7 @@ def test_a_removed_key_enters_by_no_session(ambassador: Launch, key_file: KeyFil
             client.sendall(b"before")
             assert client.recv(6) == b"before"
             session = client.session
+            assert session is not None
             assert not session.has_ticket
 
             reload(source, lambda: key_file.write(new))
@@ -208,7 +209,7 @@ def test_a_removed_authority_enters_by_no_session(
             assert client.recv(6) == b"before"
             assert not enters(source.port, newcomer)
 
-            reload(source, lambda: write_secret(own, stranger.file.read_bytes()) and None)
+            reload(source, lambda: write_secret(own, stranger.file.read_bytes()))
 
             assert not enters(source.port, context, session=client.session)
             assert enters(source.port, newcomer)

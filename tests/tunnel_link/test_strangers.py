@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 
 from ambassador.tunnel import generate
 from tests.support.net import final_error, reset
-from tests.tunnel_link.proofs import certificate_client, key_client, with_certificates, with_key
+from tests.tunnel_link.proofs import Validity, certificate_client, key_client, with_certificates, with_key
 from tests.tunnel_link.wire import read_to_error
 
 if TYPE_CHECKING:
     from tests.tunnel_link.conftest import Standing
     from tests.tunnel_link.proofs import Authority
 
-PAST = {"not_before": dt.datetime(2020, 1, 1, tzinfo=dt.UTC), "not_after": dt.datetime(2020, 2, 1, tzinfo=dt.UTC)}
-FUTURE = {"not_before": dt.datetime(2090, 1, 1, tzinfo=dt.UTC), "not_after": dt.datetime(2091, 1, 1, tzinfo=dt.UTC)}
+PAST = Validity(not_before=dt.datetime(2020, 1, 1, tzinfo=dt.UTC), not_after=dt.datetime(2020, 2, 1, tzinfo=dt.UTC))
+FUTURE = Validity(not_before=dt.datetime(2090, 1, 1, tzinfo=dt.UTC), not_after=dt.datetime(2091, 1, 1, tzinfo=dt.UTC))
 PLAIN = {
     "http": b"GET / HTTP/1.1\r\nHost: redis\r\n\r\n",
     "redis": b"*1\r\n$4\r\nPING\r\n",
@@ -112,7 +112,7 @@ def test_a_wrong_key_under_a_known_name_is_refused(standing: Standing) -> None:
 
 @with_certificates
 @pytest.mark.parametrize("validity", [PAST, FUTURE], ids=["expired", "not yet valid"])
-def test_a_certificate_out_of_its_time_is_refused(standing: Standing, validity: dict[str, dt.datetime]) -> None:
+def test_a_certificate_out_of_its_time_is_refused(standing: Standing, validity: Validity) -> None:
     """A certificate of the right authority opens nothing before or after its time."""
     reason = refused_tls(standing, certificate_client(standing.authority().settings("target", **validity)))
     assert reason.startswith("the peer's certificate was refused: certificate ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import socket
 import threading
 
@@ -133,9 +134,13 @@ async def test_a_lost_packet_delays_only_those_who_were_there(monkeypatch: pytes
     monkeypatch.setattr(socket, "getaddrinfo", service)
     resolver = Resolver(asyncio.get_running_loop())
     answers: Answers = []
+
+    def was_asked(times: int) -> bool:
+        return len(asked) >= times
+
     for count in (1, 2, 3):
         resolver.lookup("x", lambda found, reason: answers.append((found, reason)))
-        await soon(lambda count=count: len(asked) >= count)
+        await soon(functools.partial(was_asked, count))
     await soon(lambda: len(answers) == 3)
     assert answers == [(("10.0.0.1",), None)] * 3
     hung.set()

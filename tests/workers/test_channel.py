@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import TYPE_CHECKING
 
 from ambassador.workers.channel import Channel
 from tests.support.deadline import soon
+
+if TYPE_CHECKING:
+    from ambassador.workers.channel import Message
 
 
 async def test_messages_arrive_in_order_whatever_their_size() -> None:
     """What is sent before the channel turns, and what is larger than any buffer, comes whole and in order."""
     ours, theirs = map(Channel, socket.socketpair())
-    sent = [{"number": 1}, {"long": "x" * 3_000_000}, {"line": "a\nb"}, {"number": 4}]
+    sent: list[Message] = [{"number": 1}, {"long": "x" * 3_000_000}, {"line": "a\nb"}, {"number": 4}]
 
     for message in sent:
         ours.send(message)

@@ -16,6 +16,8 @@ from tests.support.servers import echo
 from tests.workers.conftest import children, sockets
 
 if TYPE_CHECKING:
+    import socket
+
     from tests.conftest import Serve
     from tests.workers.conftest import LaunchFleet
 
@@ -52,10 +54,10 @@ def test_a_child_ends_with_the_code_of_what_it_does() -> None:
     """What the child returns is its exit code, it has what it is told to keep, and its channel reaches the parent."""
     read, write = os.pipe()
 
-    def serve(parent: object) -> int:
+    def serve(parent: socket.socket) -> int:
         os.write(write, b"kept")
         assert write in open_descriptors()
-        parent.send(b"told")  # type: ignore[attr-defined]
+        parent.send(b"told")
         return 7
 
     pid, channel = fork(serve, Output(2), keep={0, 1, 2, write})
