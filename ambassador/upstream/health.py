@@ -10,7 +10,6 @@ import structlog
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ambassador.config.routes import Endpoint
 
 log = structlog.get_logger()
 
@@ -110,8 +109,3 @@ class EndpointHealth:
         self._said_down = True
         self._spoke = now
         log.warning(event, route=self.route, endpoint=self.name, reason=self.error, **still)
-
-
-def watch(route: str, endpoints: tuple[Endpoint, ...]) -> tuple[EndpointHealth, ...]:
-    """Make the records of a route's endpoints, in their order."""
-    return tuple(EndpointHealth(route, str(endpoint.address)) for endpoint in endpoints)

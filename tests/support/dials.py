@@ -11,7 +11,7 @@ from ambassador.net.address import Address
 from ambassador.net.deadlines import Deadlines
 from ambassador.net.poller import Poller
 from ambassador.upstream.resolve import HostsFile, Resolver
-from ambassador.upstream.upstream import Upstream
+from ambassador.upstream.upstream import DialContext, Upstream
 from tests.support.deadline import soon
 from tests.support.net import LOCAL
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ambassador.relay import Leg
     from ambassador.upstream.dial import Dial
+    from ambassador.upstream.endpoint import ServedEndpoint
 
 
 class Caller:
@@ -30,12 +31,12 @@ class Caller:
         self.dial: Dial | None = None
         self.leg: Leg | None = None
         self.address = ""
-        self.endpoint = -1
+        self.endpoint: ServedEndpoint | None = None
         self.end = ""
         self.error = ""
         self.answers = 0
 
-    def dialled(self, leg: Leg, address: str, endpoint: int) -> None:
+    def dialled(self, leg: Leg, address: str, endpoint: ServedEndpoint) -> None:
         """Keep a success."""
         self.answers += 1
         self.leg, self.address, self.endpoint = leg, address, endpoint
@@ -77,19 +78,23 @@ class Dialling:
                 made.append(Endpoint(Address(*endpoint)))
             else:
                 made.append(endpoint)
-        return Upstream(
-            Route("test:1", "test", (Address("", 1),), tuple(made), "TEST_PORT_1_TCP"),
-            timeout=timeout,
+        route = Route("test:1", "test", (Address("", 1),), tuple(made), "TEST_PORT_1_TCP")
+        context = DialContext(
             poller=self.poller,
             deadlines=self.deadlines,
             resolver=self.resolver,
-            is_own=self._is_own,
-            credentials=None,
+            own=self,
             delay_acknowledgement=True,
         )
+        return Upstream(route, context, timeout=timeout)
 
-    def _is_own(self, host: str, port: int) -> bool:
+    def listens_at(self, host: str, port: int) -> bool:
+        """Tell whether the test takes this for a listener of its own."""
         return self.is_own(host, port)
+
+    def refusal(self, _route: Route, address: str) -> str:
+        """Give the reason for not dialling one's own listener."""
+        return f"{address} is a listener of this ambassador itself"
 
     def call(self, upstream: Upstream) -> Caller:
         """Begin a dial."""

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ambassador.upstream import dial as dial_module
+from ambassador.net import sockets
+from ambassador.upstream import attempt as attempt_module
 from tests.support.deadline import soon
 from tests.support.dials import dialling
 from tests.support.net import LOCAL, black_hole, free_port
@@ -27,7 +28,8 @@ async def test_the_first_endpoint_that_accepts_is_taken(serve: Serve) -> None:
     async with dialling() as on:
         caller = on.call(on.upstream(first.port, second.port))
         assert await caller.answered() == f"{LOCAL}:{first.port}"
-        assert caller.endpoint == 0
+        assert caller.endpoint is not None
+        assert caller.endpoint.port == first.port
         assert caller.leg is not None
         assert caller.leg.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
         assert caller.leg.socket.getsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE) == 1
@@ -40,7 +42,8 @@ async def test_an_endpoint_that_refuses_is_passed_over(serve: Serve) -> None:
     async with dialling() as on:
         caller = on.call(on.upstream(free_port(), server.port))
         assert await caller.answered() == f"{LOCAL}:{server.port}"
-        assert caller.endpoint == 1
+        assert caller.endpoint is not None
+        assert caller.endpoint.port == server.port
 
 
 async def test_a_black_hole_does_not_hide_a_live_second_endpoint(serve: Serve) -> None:
@@ -67,11 +70,11 @@ async def test_an_upstream_that_starts_late_is_reached(serve: Serve) -> None:
     async with dialling() as on:
         upstream = on.upstream(server.port)
         caller = on.call(upstream)
-        await soon(lambda: upstream.health[0].failures >= 3)
+        await soon(lambda: upstream.endpoints[0].health.failures >= 3)
         assert not caller.answers
         server.start()
         assert await caller.answered() == f"{LOCAL}:{server.port}"
-        assert upstream.dials() == 0
+        assert len(upstream.queue) == 0
 
 
 @pytest.mark.parametrize("holes", [1, 2])
@@ -104,7 +107,7 @@ async def test_a_cancelled_dial_closes_its_socket_and_says_nothing() -> None:
             assert sock is not None
             caller.dial.cancel()
             assert sock.fileno() == -1
-            assert upstream.dials() == 0
+            assert len(upstream.queue) == 0
             await asyncio.sleep(0.3)
             assert caller.answers == 0
             on.callers.clear()
@@ -130,7 +133,7 @@ async def test_a_connection_that_is_not_there_yet_is_not_handed_over() -> None:
             caller = on.call(upstream)
             assert caller.dial is not None
             assert not caller.dial.hand_over()
-            assert upstream.dials() == 1
+            assert len(upstream.queue) == 1
 
 
 @pytest.mark.parametrize("name", ["nowhere.invalid", "a" * 64 + ".invalid", "\udcff.invalid", "..", "x" * 300])
@@ -218,8 +221,8 @@ async def test_a_connection_to_itself_is_taken_for_a_refusal(monkeypatch: pytest
         sock.bind((LOCAL, port))
         return sock
 
-    monkeypatch.setattr(dial_module, "_new_socket", own_port)
-    monkeypatch.setattr(dial_module, "FIRST_EPHEMERAL_PORT", 1)
+    monkeypatch.setattr(attempt_module, "dialling_socket", own_port)
+    monkeypatch.setattr(attempt_module, "FIRST_EPHEMERAL_PORT", 1)
     async with dialling() as on:
         assert await on.call(on.upstream(port, timeout=0.3)).answered() == "connect_refused"
 
@@ -227,15 +230,15 @@ async def test_a_connection_to_itself_is_taken_for_a_refusal(monkeypatch: pytest
 async def test_running_out_of_descriptors_passes(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """A dial for which there is no descriptor at the moment is tried again and gets through."""
     server = serve(hold)
-    new_socket = dial_module._new_socket
+    new_socket = sockets.dialling_socket
     failures = [errno.EMFILE, errno.ENFILE, errno.ENOBUFS]
 
-    def short(host: str) -> socket.socket:
+    def short(host: str) -> socket.SocketType:
         if failures:
             raise OSError(failures.pop(), "out of something")
         return new_socket(host)
 
-    monkeypatch.setattr(dial_module, "_new_socket", short)
+    monkeypatch.setattr(attempt_module, "dialling_socket", short)
     async with dialling() as on:
         assert await on.call(on.upstream(server.port)).answered() == f"{LOCAL}:{server.port}"
 
@@ -246,13 +249,13 @@ async def test_an_error_of_ours_fails_one_dial(monkeypatch: pytest.MonkeyPatch) 
     def broken(_host: str) -> socket.socket:
         raise LookupError("broken on purpose")
 
-    monkeypatch.setattr(dial_module, "_new_socket", broken)
+    monkeypatch.setattr(attempt_module, "dialling_socket", broken)
     async with dialling() as on:
         upstream = on.upstream(9)
         caller = on.call(upstream)
         assert await caller.answered() == "failed"
         assert caller.error == "LookupError: broken on purpose"
-        assert upstream.dials() == 0
+        assert len(upstream.queue) == 0
 
 
 async def test_ipv6_endpoints_are_dialled() -> None:

@@ -6,8 +6,8 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from ambassador.upstream import upstream as upstream_module
-from ambassador.upstream.upstream import MAX_DIALS
+from ambassador.upstream import queue as queue_module
+from ambassador.upstream.queue import MAX_DIALS
 from tests.support.deadline import soon
 from tests.support.dials import dialling
 from tests.support.net import LOCAL, black_hole, free_port
@@ -28,10 +28,10 @@ async def test_at_most_so_many_dials_are_under_way() -> None:
             assert (
                 sum(caller.dial is not None and caller.dial.connecting is not None for caller in callers) == MAX_DIALS
             )
-            assert upstream.dials() == 300
+            assert len(upstream.queue) == 300
             for caller in callers:
                 assert await caller.answered() == "connect_timeout"
-            assert upstream.dials() == 0
+            assert len(upstream.queue) == 0
 
 
 async def test_the_clients_of_a_dead_upstream_do_not_storm_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,17 +40,17 @@ async def test_the_clients_of_a_dead_upstream_do_not_storm_it(monkeypatch: pytes
     async with dialling() as on:
         upstream = on.upstream(port)
         attempts = 0
-        missed = upstream.health[0].missed
+        missed = upstream.endpoints[0].health.missed
 
         def count(reason: str) -> None:
             nonlocal attempts
             attempts += 1
             missed(reason)
 
-        monkeypatch.setattr(type(upstream.health[0]), "missed", lambda _health, reason: count(reason))
+        monkeypatch.setattr(type(upstream.endpoints[0].health), "missed", lambda _health, reason: count(reason))
         for _ in range(500):
             on.call(upstream)
-        await soon(lambda: len(upstream._resting) > 400)
+        await soon(lambda: len(upstream.queue._resting) > 400)
         first, started = attempts, time.monotonic()
         await asyncio.sleep(1.5)
         rests = attempts - first
@@ -65,16 +65,16 @@ async def test_all_who_wait_get_through_once_the_upstream_is_up(serve: Serve) ->
     async with dialling() as on:
         upstream = on.upstream(server.port)
         callers = [on.call(upstream) for _ in range(300)]
-        await soon(lambda: upstream.health[0].failures >= 10)
+        await soon(lambda: upstream.endpoints[0].health.failures >= 10)
         server.start()
         for caller in callers:
             assert await caller.answered() == f"{LOCAL}:{server.port}"
-        assert upstream.dials() == 0
+        assert len(upstream.queue) == 0
 
 
 async def test_a_place_that_is_given_up_goes_to_the_next(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that leaves the queue or its place lets the others move up, in their order."""
-    monkeypatch.setattr(upstream_module, "MAX_DIALS", 1)
+    monkeypatch.setattr(queue_module, "MAX_DIALS", 1)
     with black_hole() as port:
         async with dialling() as on:
             upstream = on.upstream(port)
@@ -87,15 +87,15 @@ async def test_a_place_that_is_given_up_goes_to_the_next(serve: Serve, monkeypat
             first.dial.cancel()
             assert third.dial is not None
             assert third.dial.connecting is not None
-            assert upstream.dials() == 1
+            assert len(upstream.queue) == 1
             third.dial.cancel()
-            assert upstream.dials() == 0
+            assert len(upstream.queue) == 0
             on.callers.clear()
 
 
 async def test_a_long_queue_that_fails_at_once_does_not_exhaust_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
     """When the queue of a black hole moves up and every dial in it fails on the spot, each gets its own answer."""
-    monkeypatch.setattr(upstream_module, "MAX_DIALS", 1)
+    monkeypatch.setattr(queue_module, "MAX_DIALS", 1)
     with black_hole() as port:
         async with dialling() as on:
             upstream = on.upstream(port)
@@ -121,7 +121,7 @@ async def test_a_dial_that_is_over_leaves_nothing_behind(serve: Serve) -> None:
         assert cancelled.dial is not None
         cancelled.dial.cancel()
         on.callers.remove(cancelled)
-        assert (good.dials(), bad.dials()) == (0, 0)
+        assert (len(good.queue), len(bad.queue)) == (0, 0)
         assert not on.deadlines._when
 
 
@@ -129,8 +129,8 @@ async def test_dials_that_hang_do_not_keep_others_from_a_live_endpoint(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A burst of clients ten times as large as the dials at once gets past a black hole to the endpoint that lives."""
-    monkeypatch.setattr(upstream_module, "MAX_DIALS", 2)
-    monkeypatch.setattr(upstream_module, "_HANGS_AFTER", 0.05)
+    monkeypatch.setattr(queue_module, "MAX_DIALS", 2)
+    monkeypatch.setattr(queue_module, "_HANGS_AFTER", 0.05)
     server = serve(hold)
     with black_hole() as port:
         async with dialling() as on:
@@ -139,4 +139,4 @@ async def test_dials_that_hang_do_not_keep_others_from_a_live_endpoint(
             assert sum(caller.dial is not None and caller.dial.connecting is not None for caller in callers) == 2
             for caller in callers:
                 assert await caller.answered() == f"{LOCAL}:{server.port}"
-            assert upstream.dials() == 0
+            assert len(upstream.queue) == 0
