@@ -179,7 +179,7 @@ def _complain(text: str) -> None:
 
 def _tunnel_problems(settings: Settings) -> Sequence[Problem]:
     """Say what is wrong with the files of a tunnel."""
-    from ambassador.server.process import tunnel_credentials
+    from ambassador.server.wiring import tunnel_credentials
 
     try:
         tunnel_credentials(settings)

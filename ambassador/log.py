@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from structlog.typing import EventDict, WrappedLogger
+    from structlog.typing import EventDict, Processor, WrappedLogger
 
 # What may wait for standard error to take it: a burst of a thousand lines or so.
 BUFFER_BYTES = 256 * 1024
@@ -194,6 +194,15 @@ class _Logger:
         self.debug = self.info = self.warning = self.error = self.critical = output.line
 
 
+# One list for all loggers, those that were used before included, so that `prepend` reaches each of them.
+_processors: list[Processor] = []
+
+
+def prepend(processor: Processor) -> None:
+    """Have *processor* amend or drop every event from now on, before anything else sees it."""
+    _processors.insert(0, processor)
+
+
 def configure(*, level: str, json_lines: bool, fd: int = 2) -> Output:
     """Set structlog up for this process, to write to *fd*. Returns the output, to be attached to the event loop."""
     output = Output(fd)
@@ -201,8 +210,9 @@ def configure(*, level: str, json_lines: bool, fd: int = 2) -> Output:
     output.report = lambda count: (
         render(None, "", _stamp(None, "warning", {"event": "log.dropped", "lines": count})).encode() + b"\n"
     )
+    _processors[:] = [_stamp, render]
     structlog.configure(
-        processors=[_stamp, render],
+        processors=_processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=lambda *_: _Logger(output),
         cache_logger_on_first_use=True,

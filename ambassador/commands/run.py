@@ -1,4 +1,4 @@
-"""From a configuration to a running process, wired once."""
+"""`ambassador run`: serve in this process, or in several workers, with the admin address beside them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ import structlog
 from ambassador import log
 from ambassador.admin.overview import LocalOverview
 from ambassador.net.sockets import bind
-from ambassador.server.process import Process, limits_of
+from ambassador.server.process import Process
+from ambassador.server.signals import handle_signals
+from ambassador.server.wiring import Wiring, bind_all, claim_files
 
 if TYPE_CHECKING:
     import socket
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
     from ambassador.log import Output
 
 _log = structlog.get_logger()
-# Dials to nowhere in particular and clients of the admin server are not worth a longer farewell than this.
-_ADMIN_FAREWELL = 1.0
+# How long, in seconds, the admin server gets to end at the end: its clients ask again.
+_ADMIN_GRACE = 1.0
 
 
 def run(configuration: Configuration) -> int:
@@ -52,7 +54,7 @@ def run(configuration: Configuration) -> int:
 
 def _limit_warning(configuration: Configuration) -> Iterator[str]:
     """Say where fewer connections are possible than are asked for."""
-    asked, possible = configuration.settings.max_connections, limits_of(configuration).connections
+    asked, possible = configuration.settings.max_connections, claim_files(configuration).connections
     if asked is not None and asked > possible:
         yield (
             f"AMBASSADOR_MAX_CONNECTIONS={asked}: the limit of open files allows {possible} a process; raise it by "
@@ -71,22 +73,22 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 async def _serve(configuration: Configuration, output: Output) -> int:
     loop = asyncio.get_running_loop()
-    process = Process(configuration, loop)
-    process.output = output
+    process = Process(Wiring(configuration, loop), output)
     output.attach(loop)
     admin: asyncio.Task[None] | None = None
     try:
-        process.bind()
+        process.take(bind_all(configuration))
         if configuration.settings.admin is not None:
             sock = bind(configuration.settings.admin, keepalive=0, source="AMBASSADOR_ADMIN")
             admin = loop.create_task(_load_and_serve_admin(process, sock), name="admin")
         # What was made until now lives as long as the process: the garbage collector need not look at it again.
         gc.freeze()
-        return await process.serve()
+        handle_signals(loop, process)
+        return await process.serve(process.log_ready)
     finally:
         if admin is not None:
             admin.cancel()
-            await asyncio.wait([admin], timeout=_ADMIN_FAREWELL)
+            await asyncio.wait([admin], timeout=_ADMIN_GRACE)
         process.close()
         output.attach(None)
 
@@ -99,7 +101,9 @@ async def _load_and_serve_admin(process: Process, sock: socket.socket) -> None:
     """
     try:
         await asyncio.get_running_loop().run_in_executor(None, importlib.import_module, "ambassador.admin.server")
-        await _serve_admin(process.settings.admin_token, LocalOverview(process), sock, process.limits.admin)
+        await _serve_admin(
+            process.configuration.settings.admin_token, LocalOverview(process), sock, process.limits.admin
+        )
     except Exception as error:  # noqa: BLE001 - whatever it was, nobody could ask for readiness any more
         _log.error("admin.failed", path="start", error=f"{type(error).__name__}: {error}")
         process.exit_code = 1

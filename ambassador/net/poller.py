@@ -102,7 +102,7 @@ class Poller:
                 try:
                     call()
                 except Exception as error:  # noqa: BLE001 - as in `_turn`
-                    self._report(error)
+                    self.report(error)
         finally:
             self._end_turn()
 
@@ -116,11 +116,12 @@ class Poller:
                     try:
                         handler(mask)
                     except Exception as error:  # noqa: BLE001 - the other events of this turn never come again
-                        self._report(error)
+                        self.report(error)
         finally:
             self._end_turn()
 
-    def _report(self, error: Exception) -> None:
+    def report(self, error: Exception) -> None:
+        """Tell the event loop's exception handler of a fault that no caller could do anything about."""
         self.loop.call_exception_handler({"message": "a handler of socket events failed", "exception": error})
 
     def _end_turn(self) -> None:

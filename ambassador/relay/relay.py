@@ -46,7 +46,7 @@ class RelayOwner(Protocol):
         """Take note that both sockets are closed, and why: an `end` of the access log."""
 
     def relay_failed(self, error: Exception) -> None:
-        """Take note that both sockets are closed because of an error of our own."""
+        """Take note that both sockets are closed because of an error of our own; may come after `relay_over`."""
 
 
 class Relay:
@@ -107,10 +107,10 @@ class Relay:
         self._close(reset=(self.client, self.upstream))
 
     def fail(self, error: Exception) -> None:
-        """End both sides by a reset, because of an error of our own."""
+        """End both sides by a reset, because of an error of our own, and say so even if they were ended before."""
         if not self.over:
             self.cut()
-            self.owner.relay_failed(error)
+        self.owner.relay_failed(error)
 
     def lose(self, leg: Leg, error: int) -> None:
         """Treat the peer of *leg* as gone: nothing goes there any more, what it sent before still goes on."""

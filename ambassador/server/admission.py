@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 MOST_PENDING = 1024
 
 
-class Door:
+class Gate:
     """What every client of a process has to pass.
 
     Attributes:
@@ -61,14 +61,14 @@ class Door:
             return None
         return Admission(self, leg, owner, wants_header=wants_header)
 
-    def enter(self, admission: Admission) -> None:
+    def begun(self, admission: Admission) -> None:
         """Hold an admission that has begun; the oldest goes when there are too many."""
         self._pending[admission] = None
         self.deadlines.set(admission, self.poller.loop.time() + self.timeout)
         if len(self._pending) > self._most_pending:
             next(iter(self._pending)).crowded_out()
 
-    def leave(self, admission: Admission) -> None:
+    def over(self, admission: Admission) -> None:
         """Let go of an admission that is over."""
         self._pending.pop(admission, None)
         self.deadlines.clear(admission)
@@ -90,12 +90,12 @@ class AdmissionOwner(Protocol):
 
 
 class Admission:
-    """Bring one client past the handshake and the PROXY header. Closes nothing; the door keeps the deadline."""
+    """Bring one client past the handshake and the PROXY header. Closes nothing; the gate keeps the deadline."""
 
-    __slots__ = ("_door", "_end", "_handshake", "_header", "_leg", "_owner", "_wants_header")
+    __slots__ = ("_end", "_gate", "_handshake", "_header", "_leg", "_owner", "_wants_header")
 
-    def __init__(self, door: Door, leg: Leg, owner: AdmissionOwner, *, wants_header: bool) -> None:
-        self._door = door
+    def __init__(self, gate: Gate, leg: Leg, owner: AdmissionOwner, *, wants_header: bool) -> None:
+        self._gate = gate
         self._leg = leg
         self._owner: AdmissionOwner | None = owner
         self._wants_header = wants_header
@@ -105,12 +105,12 @@ class Admission:
 
     def start(self) -> None:
         """Begin; the answer may come before this returns only if it is a refusal."""
-        self._door.enter(self)
-        if self._owner is not None and self._door.credentials is not None:
+        self._gate.begun(self)
+        if self._owner is not None and self._gate.credentials is not None:
             from ambassador.tunnel.handshake import Handshake
 
             self._end = End.HANDSHAKE_FAILED
-            self._leg.codec = codec = self._door.credentials.tunnel.codec()
+            self._leg.codec = codec = self._gate.credentials.tunnel.codec()
             self._handshake = Handshake(self._leg.socket, codec, done=self._shaken, failed=self._refuse)
             self._handshake.start()
 
@@ -132,7 +132,7 @@ class Admission:
     def cancel(self) -> None:
         """End without an answer."""
         self._owner = None
-        self._door.leave(self)
+        self._gate.over(self)
 
     def crowded_out(self) -> None:
         """Refuse the client that has been at it for longest, so that another gets its turn."""
@@ -196,12 +196,12 @@ class Admission:
             self._refuse("")
             return
         owner, self._owner = self._owner, None
-        self._door.leave(self)
+        self._gate.over(self)
         if owner is not None:
             owner.admitted(header, early)
 
     def _refuse(self, error: str) -> None:
         owner, self._owner = self._owner, None
-        self._door.leave(self)
+        self._gate.over(self)
         if owner is not None:
             owner.refused(self._end, error)

@@ -2,78 +2,82 @@
 
 from __future__ import annotations
 
-import errno
 import time
 import traceback
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import structlog
 
 from ambassador.metrics import End
 from ambassador.net import tcp
-from ambassador.net.address import Address, unmapped, written
-from ambassador.net.proxy_protocol import encode
+from ambassador.net.address import Address, written
 from ambassador.net.tcp import reset_on_close
 from ambassador.relay import Leg, Relay
+from ambassador.server.proxy_header import address_of, send_header
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
 
-    from ambassador.metrics import RouteCounters
-    from ambassador.net.poller import Poller
     from ambassador.net.proxy_protocol import Header
-    from ambassador.relay import Pipes
-    from ambassador.server.admission import Admission, Door
-    from ambassador.server.connections import Connections
+    from ambassador.server.admission import Admission
+    from ambassador.server.route import ServedRoute
     from ambassador.upstream.dial import Dial
-    from ambassador.upstream.upstream import Upstream
+    from ambassador.upstream.endpoint import ServedEndpoint
 
 log = structlog.get_logger()
 
-# Of four thousand clients at once, one in seven was seen to share its port with a dial; six in a row do not.
-_ROUND = 6
 
+class Phase(StrEnum):
+    """Where a connection stands; each is entered once, in this order, and some are passed over."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
-    """What the connections of one route share."""
-
-    name: str
-    upstream: Upstream
-    counters: RouteCounters
-    poller: Poller
-    connections: Connections
-    pipes: Pipes
-    door: Door
-    proxy_protocol: Literal["off", "v1", "v2"]
-    access_log: Callable[..., object] | None
-    keepalive: float
-    traced: bool = False
+    ADMITTING = "admitting"  # the client has yet to prove itself
+    DIALLING = "dialling"
+    RELAYING = "relaying"
+    OVER = "over"  # out of the books
 
 
 class Connection:
-    """Dial for a client as soon as it is here, relay, and account for it once. Closes its sockets."""
+    """Dial for a client as soon as it is here, relay, and account for it once.
+
+    Resource handling: owns the client's socket until there is a relay, which owns both sockets and closes them. While
+    it is dialled for, the dial owns the upstream's.
+    Error handling: a fault of ours ends this connection as `failed`, with its traceback at debug, and no other.
+
+    Attributes:
+        id: its number, unlike that of any other of this process or its siblings.
+        peer: host and port of the client, or of whom it speaks for by a PROXY header.
+        leg: the client's side.
+        phase: where it stands.
+        started: monotonic time of its arrival, in seconds.
+        connect_seconds: from its admission to its connected upstream; None before that.
+        upstream: the address that was reached, HOST:PORT; empty before that.
+        endpoint: what that is an address of; None before that.
+        relay: what copies; None before and after.
+        looped_from: the connection whose dial this may be, brought back; see `SelfDials`.
+        kept_alive: the upstream's socket has keepalive.
+        progress, quiet_since: what `Timeouts` saw last, and since when it has not changed.
+    """
 
     __slots__ = (
-        "_admission", "_admitted", "_destination", "_dial", "_early", "connect_seconds", "dialler", "endpoint", "id",
-        "kept_alive", "leg", "peer", "progress", "quiet_since", "relay", "service", "started", "upstream",
+        "_admission", "_admitted", "_destination", "_dial", "_early", "connect_seconds", "endpoint", "id", "kept_alive",
+        "leg", "looped_from", "peer", "phase", "progress", "quiet_since", "relay", "route", "started", "upstream",
     )  # fmt: skip
 
-    def __init__(self, service: Service, sock: socket.SocketType, peer: tuple[str, int], number: int) -> None:
-        self.service = service
+    def __init__(self, route: ServedRoute, sock: socket.SocketType, peer: tuple[str, int], number: int) -> None:
+        self.route = route
         self.id = number
         self.peer = peer
         self.leg = Leg(sock)
+        self.phase = Phase.ADMITTING
         self.started = self.quiet_since = self._admitted = time.monotonic()
         self.progress: tuple[int, ...] = ()
         self.kept_alive = False
         self.connect_seconds: float | None = None
         self.upstream = ""
-        self.endpoint = 0
+        self.endpoint: ServedEndpoint | None = None
         self.relay: Relay | None = None
-        self.dialler: Connection | None = None
+        self.looped_from: Connection | None = None
         self._dial: Dial | None = None
         self._admission: Admission | None = None
         self._early = b""
@@ -85,16 +89,24 @@ class Connection:
         return written(*self.peer)
 
     @property
-    def admitted_yet(self) -> bool:
-        """Tell whether the client has proven itself, so that its upstream is dialled, or was."""
-        return self._admission is None
+    def state(self) -> str:
+        """Where it stands, as `/connections` and `status` say it."""
+        relay = self.relay
+        return "half-closed" if relay is not None and relay.up.over != relay.down.over else self.phase.value
+
+    @property
+    def upstream_socket(self) -> socket.SocketType | None:
+        """Its own socket towards the upstream, connected or not yet; None where there is none."""
+        if self.relay is not None:
+            return self.relay.upstream.socket
+        return self._dial.connecting if self._dial is not None else None
 
     def start(self) -> None:
         """Dial at once, or as soon as the client is admitted: in many protocols the server speaks first."""
-        service = self.service
-        service.counters.active += 1
-        if service.traced:
-            log.debug("connection.accepted", id=self.id, route=service.name, client=self.client_address)
+        route = self.route
+        route.counters.active += 1
+        if route.debug:
+            log.debug("connection.accepted", id=self.id, route=route.name, client=self.client_address)
         try:
             self._begin()
         except Exception as error:  # noqa: BLE001 - a connection ends here, the process does not
@@ -104,13 +116,13 @@ class Connection:
             self.dial_broke(error)
 
     def _begin(self) -> None:
-        poller, door = self.service.poller, self.service.door
-        if door.guarded and door.refuses(self.peer[0]):
+        poller, gate = self.route.poller, self.route.gate
+        if gate.guarded and gate.refuses(self.peer[0]):
             poller.register(self.leg.socket, self.leg.note)
             self._drop_client(End.NOT_ALLOWED, None)
             return
-        if door.guarded:
-            self._admission = door.admission(self.leg, self.peer[0], self)
+        if gate.guarded:
+            self._admission = gate.admission(self.leg, self.peer[0], self)
         if self._admission is None:
             poller.register(self.leg.socket, self._while_dialling)
             self._begin_dial()
@@ -126,60 +138,44 @@ class Connection:
         if header is not None and header.source is not None:
             self.peer = (header.source.host, header.source.port)
             self._destination = header.destination
-        self.service.poller.set_handler(self.leg.socket, self._while_dialling)
+        self.route.poller.set_handler(self.leg.socket, self._while_dialling)
         self._begin_dial()
 
     def _begin_dial(self) -> None:
-        if self.service.traced:
-            log.debug("connection.dialling", id=self.id, route=self.service.name, client=self.client_address)
-        self._dial = self.service.upstream.dial(self)
+        self.phase = Phase.DIALLING
+        if self.route.debug:
+            log.debug("connection.dialling", id=self.id, route=self.route.name, client=self.client_address)
+        dial = self.route.upstream.dial(self)
+        self._dial = None if dial.over else dial
 
     def refused(self, end: End, error: str) -> None:
         """Reset a client that has not proven itself."""
         self._admission = None
         self._drop_client(end, error)
 
-    def dialled(self, leg: Leg, address: str, endpoint: int) -> None:
+    def dialled(self, leg: Leg, address: str, endpoint: ServedEndpoint) -> None:
         """Relay between the client and the upstream that its dial brought."""
-        service = self.service
+        route = self.route
         self._dial = None
         self.upstream = address
         self.endpoint = endpoint
         self.connect_seconds = time.monotonic() - self._admitted
-        service.counters.connect.observe(self.connect_seconds)
-        if service.traced:
-            log.debug("connection.connected", id=self.id, upstream=address, after=round(self.connect_seconds, 6))
-        self.relay = relay = Relay(self.leg, leg, service.poller, service.pipes, self)
-        if self._early:
-            relay.up.begin_with(self._early)
-            self._early = b""
+        self.relay = relay = Relay(self.leg, leg, route.poller, route.pipes, self)
+        self.phase = Phase.RELAYING
         try:
-            if service.proxy_protocol != "off":
-                self._send_header(leg)
+            route.counters.connect.observe(self.connect_seconds)
+            if route.debug:
+                log.debug("connection.connected", id=self.id, upstream=address, after=round(self.connect_seconds, 6))
+            if self._early:
+                relay.up.begin_with(self._early)
+                self._early = b""
+            if route.proxy_protocol != "off":
+                destination = self._destination or address_of(self.leg.socket)
+                send_header(leg, route.proxy_protocol, Address(*self.peer), destination)
         except Exception as error:  # noqa: BLE001 - a connection ends here, the process does not
             relay.fail(error)
         else:
             relay.start()
-
-    def _send_header(self, leg: Leg) -> None:
-        """Tell the upstream who the client is, before its first byte; an empty send queue takes it whole."""
-        destination = self._destination
-        if destination is None:
-            host, port = self.leg.socket.getsockname()[:2]
-            destination = Address(unmapped(host), port)
-        source = Address(*self.peer)
-        version = self.service.proxy_protocol
-        header = encode("v1" if version == "v1" else "v2", source, destination)
-        if leg.codec is not None:
-            header = leg.codec.encrypt(memoryview(header))
-        try:
-            sent = leg.socket.send(header)
-        except OSError as error:
-            # send() has taken the socket's error: no event will tell of it, and a read would take it for an end.
-            leg.error = leg.error or error.errno or errno.ECONNRESET
-        else:
-            if sent < len(header):  # nothing must follow half a header
-                leg.error = leg.error or errno.ENOBUFS
 
     def dial_failed(self, end: End, error: str) -> None:
         """Reset the client: it must never see an orderly, empty stream (contract with every application)."""
@@ -189,22 +185,25 @@ class Connection:
     def dial_broke(self, error: Exception) -> None:
         """Reset the client because of an error of our own."""
         self._dial = None
-        self._tell(error)
+        self._trace(error)
         self._drop_client(End.FAILED, f"{type(error).__name__}: {error}")
 
     def relay_over(self, end: End, reason: str = "") -> None:
         """Account for the connection, whose relay has closed both sockets."""
-        if end == End.UPSTREAM_RESET and self.relay is not None and self.relay.down.moved == 0:
+        if end is End.UPSTREAM_RESET and self.endpoint is not None and self.relay is not None:
             # At a target ambassador nothing else tells of trouble behind the next hop.
-            self.service.upstream.health[self.endpoint].early_resets += 1
+            self.endpoint.health.early_resets += self.relay.down.moved == 0
         self._account(end, reason or None)
 
     def relay_failed(self, error: Exception) -> None:
-        """Account for a connection that an error of ours ended."""
-        self._tell(error)
+        """Account for a connection that an error of ours ended; report one that comes too late for that, too."""
+        if self.phase is Phase.OVER:
+            self.route.poller.report(error)
+            return
+        self._trace(error)
         self._account(End.FAILED, f"{type(error).__name__}: {error}")
 
-    def _tell(self, error: Exception) -> None:
+    def _trace(self, error: Exception) -> None:
         log.debug("connection.failed", id=self.id, traceback="".join(traceback.format_exception(error)))
 
     def cut(self, end: End) -> None:
@@ -220,35 +219,6 @@ class Connection:
             self._dial = None
             self._drop_client(end, None)
 
-    def keep_alive(self) -> None:
-        """Turn keepalive on towards the upstream; the client's socket has it from its listener."""
-        if self.relay is not None and not self.kept_alive:
-            self.kept_alive = True
-            tcp.bound_backoff(self.relay.upstream.socket)
-            if self.service.keepalive:
-                tcp.set_keepalive(self.relay.upstream.socket, self.service.keepalive)
-
-    def dials_from(self, address: tuple[str, int]) -> bool:
-        """Tell whether this connection's own socket towards the upstream has *address*."""
-        sock = self.relay.upstream.socket if self.relay is not None else self._dial.connecting if self._dial else None
-        return sock is not None and sock.getsockname()[:2] == address
-
-    def goes_round(self) -> bool:
-        """End a row of connections each of which is the dial of the one before; tell whether this is the last of one.
-
-        An address alone proves nothing: the kernel gives clients of this machine the ports that it gives to our own
-        dials, if they go elsewhere. But that happens once, and not to each of a row.
-        """
-        row = [self]
-        while row[-1].dialler is not None:
-            row.append(row[-1].dialler)
-        if len(row) < _ROUND:
-            return False
-        for connection in row:
-            upstream = connection.service.upstream
-            connection.refuse(upstream.own_dial(connection.upstream or upstream.route.source))
-        return True
-
     def refuse(self, error: str) -> None:
         """End a connection whose dial reached the wrong place."""
         if self.relay is not None and not self.relay.over:
@@ -256,6 +226,14 @@ class Connection:
             self._account(End.CONNECT_FAILED, error)
         elif self._dial is not None:
             self._dial.refuse(error)
+
+    def keep_alive(self) -> None:
+        """Turn keepalive on towards the upstream; the client's socket has it from its listener."""
+        if self.relay is not None and not self.kept_alive:
+            self.kept_alive = True
+            tcp.bound_backoff(self.relay.upstream.socket)
+            if self.route.keepalive:
+                tcp.set_keepalive(self.relay.upstream.socket, self.route.keepalive)
 
     def _while_dialling(self, mask: int) -> None:
         """Keep what the client does for later, unless it is gone: its end of stream may be a half-close."""
@@ -267,28 +245,29 @@ class Connection:
 
     def _drop_client(self, end: End, error: str | None) -> None:
         reset_on_close(self.leg.socket)
-        self.service.poller.close(self.leg.socket)
+        self.route.poller.close(self.leg.socket)
         self._account(end, error)
 
     def _account(self, end: End, error: str | None) -> None:
-        """Count the connection and log it, exactly once."""
-        service, relay = self.service, self.relay
+        """Let go of the connection, then count it and log it, each exactly once.
+
+        In this order: whatever fails here, nobody waits for a connection that is over.
+        """
         seconds = time.monotonic() - self.started
-        up, down = (relay.up.moved, relay.down.moved) if relay is not None else (0, 0)
-        self.relay = self.dialler = None
-        counters = service.counters
-        counters.active -= 1
-        counters.ends[end] += 1
-        counters.bytes_up += up
-        counters.bytes_down += down
-        counters.connection.observe(seconds)
-        service.connections.remove(self)
-        if service.access_log is not None:
+        up, down = (self.relay.up.moved, self.relay.down.moved) if self.relay is not None else (0, 0)
+        self._let_go()
+        try:
+            self._count(end, seconds, up, down)
+        except Exception as fault:  # noqa: BLE001 - a fault of ours is told, and counted as what it is
+            self._trace(fault)
+            end, error = End.FAILED, f"{type(fault).__name__}: {fault}"
+            self._count(end, seconds, up, down)
+        if self.route.access_log is not None:
             optional = {"error": error} if error else {}
-            service.access_log(
+            self.route.access_log(
                 "connection.closed",
                 id=self.id,
-                route=service.name,
+                route=self.route.name,
                 client=self.client_address,
                 upstream=self.upstream,
                 connect_ms=None if self.connect_seconds is None else round(self.connect_seconds * 1000, 3),
@@ -298,3 +277,18 @@ class Connection:
                 end=end,
                 **optional,
             )
+
+    def _let_go(self) -> None:
+        self.phase = Phase.OVER
+        self.relay = self.looped_from = None
+        if self.endpoint is not None:
+            self.endpoint.live -= 1
+        self.route.counters.active -= 1
+        self.route.connections.remove(self)
+
+    def _count(self, end: End, seconds: float, up: int, down: int) -> None:
+        counters = self.route.counters
+        counters.ends[end] += 1
+        counters.bytes_up += up
+        counters.bytes_down += down
+        counters.connection.observe(seconds)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import functools
 import socket
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ambassador.net.poller import Poller
-    from ambassador.server.connection import Service
     from ambassador.server.connections import Connections
+    from ambassador.server.route import ServedRoute
+    from ambassador.server.self_dials import SelfDials
+
+    AcceptOne = Callable[[], tuple[int, Any]]
 
 log = structlog.get_logger()
 
@@ -49,10 +52,8 @@ class ListenerOwner(Protocol):
 
     connections: Connections
     poller: Poller
+    self_dials: SelfDials
     next_id: Callable[[], int]
-
-    def dialler(self, peer: tuple[str, int]) -> Connection | None:
-        """Return the connection of this very process whose dial *peer* may be."""
 
     def listener_failed(self, listener: Listener, error: OSError) -> None:
         """Take note that *listener* cannot go on."""
@@ -61,26 +62,32 @@ class ListenerOwner(Protocol):
 class Listener:
     """Accept the clients of one route at one address. Owns the listening socket, which it is given bound.
 
+    *accept_one* takes the place of the socket's own accept(2): it returns a descriptor and the peer's address, or
+    raises BlockingIOError when nobody is to be accepted now; then `accept` is to be called when somebody is.
+
     Attributes:
         ends_alone: nobody goes on to accept from the socket when this is closed.
     """
 
-    def __init__(self, sock: socket.socket, service: Service, process: ListenerOwner) -> None:
+    def __init__(
+        self, sock: socket.socket, route: ServedRoute, process: ListenerOwner, *, accept_one: AcceptOne | None = None
+    ) -> None:
         self.sock = sock
+        self.route = route
+        self.ends_alone = True
         self._family = int(sock.family)
-        # What accept() is made of; it asks the listener for its family, type, protocol and timeout anew each time.
-        self._accept_one = sock._accept  # type: ignore[attr-defined]  # noqa: SLF001 - measured: 3 % of a connection
-        self.service = service
+        # What accept() is made of; that asks the socket for its family, type, protocol and timeout anew each time.
+        self._accept_one = accept_one or sock._accept  # type: ignore[attr-defined]  # noqa: SLF001 - measured: 3 % of a connection
         self._process = process
         self._connections = process.connections
         self._poller = process.poller
+        self._self_dials = process.self_dials
         self._paused_for: str | None = None
         self._warned = -_WARN_EVERY
         self._told = False
         self._will_resume = False
         self._closed = False
         self._failed = False
-        self.ends_alone = True
 
     def start(self) -> None:
         """Begin to accept."""
@@ -100,12 +107,12 @@ class Listener:
             self._poller.close(self.sock)
 
     def _on_events(self, _mask: int) -> None:
-        self._accept()
+        self.accept()
 
-    def _accept(self) -> None:
+    def accept(self) -> None:
         """Accept what waits, up to a turn's share."""
         if not self._closed and self._accept_some():
-            self._poller.call_next_turn(self._accept)
+            self._poller.call_next_turn(self.accept)
 
     def _accept_some(self) -> bool:
         """Accept until nobody waits, or no room is left, or the turn is over; tell whether it was the turn."""
@@ -128,7 +135,7 @@ class Listener:
                     self._failed = True
                     self._process.listener_failed(self, error)
                 return False
-            # The base of socket.socket, as in `dial`.
+            # The base of socket.socket, as in `dialling_socket`.
             self._admit(socket.SocketType(self._family, socket.SOCK_STREAM, 0, fd), peer)
         return True
 
@@ -137,13 +144,13 @@ class Listener:
         if self._paused_for is not None:
             self._say_resumed()
         peer = (unmapped(peer[0]), peer[1])
-        dialler = self._process.dialler(peer)
-        if dialler is not None and dialler.goes_round():
+        looped_from = self._self_dials.looped_from(peer)
+        if looped_from is not None and self._self_dials.ends_loop(looped_from):
             reset_on_close(sock)
             sock.close()
             return
-        connection = Connection(self.service, sock, peer, self._process.next_id())
-        connection.dialler = dialler
+        connection = Connection(self.route, sock, peer, self._process.next_id())
+        connection.looped_from = looped_from
         self._connections.add(connection)
         connection.start()
 
@@ -156,22 +163,22 @@ class Listener:
     def _resume(self) -> None:
         self._will_resume = False
         # In a turn of its own: whoever made room is still at work, and may be one of a long row that fails at once.
-        self._poller.call_next_turn(self._accept)
+        self._poller.call_next_turn(self.accept)
 
     def _pause(self, reason: str) -> None:
         """Say, once a second at most, that clients wait."""
         now = self._poller.loop.time()
         if self._paused_for is None:
-            self.service.counters.accept_paused += 1
+            self.route.counters.accept_paused += 1
         self._paused_for = reason
         if now - self._warned >= _WARN_EVERY:
             self._warned = now
             self._told = True
-            log.warning("accept.paused", route=self.service.name, reason=reason, live=len(self._connections.live))
+            log.warning("accept.paused", route=self.route.name, reason=reason, live=len(self._connections.live))
 
     def _say_resumed(self) -> None:
         """Say that clients no longer wait, if it was said that they do."""
         if self._told:
-            log.info("accept.resumed", route=self.service.name, reason=self._paused_for)
+            log.info("accept.resumed", route=self.route.name, reason=self._paused_for)
         self._told = False
         self._paused_for = None

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Final, Protocol, TypedDict
 import ambassador
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
-    from ambassador.config.configuration import Configuration
-    from ambassador.config.routes import Route
     from ambassador.metrics import Histogram
-    from ambassador.server.connection import Connection, Service
+    from ambassador.server.connection import Connection
     from ambassador.server.connections import Connections
+    from ambassador.server.route import ServedRoute
     from ambassador.upstream.health import EndpointHealth
 
 # As many connections are described at a time as take about a millisecond.
@@ -95,7 +94,6 @@ class ConnectionReport(TypedDict):
 class Reported(Protocol):
     """The process of which a report is made."""
 
-    configuration: Configuration
     started: float
     connections: Connections
 
@@ -104,8 +102,8 @@ class Reported(Protocol):
         """What it is doing."""
 
     @property
-    def services(self) -> Sequence[Service]:
-        """What serves each route, in the order of the configuration."""
+    def routing(self) -> Iterable[ServedRoute]:
+        """The routes that are served."""
 
     @property
     def dropped_lines(self) -> int:
@@ -115,7 +113,6 @@ class Reported(Protocol):
 def report(process: Reported) -> Report:
     """Describe the process and each of its routes, the bytes of live connections included."""
     moved = _live_bytes(process.connections.live.values())
-    routes = zip(process.services, process.configuration.routes, strict=True)
     return {
         "version": ambassador.__version__,
         "state": str(process.state),
@@ -124,7 +121,7 @@ def report(process: Reported) -> Report:
         "limit": process.connections.limit,
         "live": len(process.connections.live),
         "dropped_lines": process.dropped_lines,
-        "routes": [_route(service, route, moved.get(service.name, (0, 0))) for service, route in routes],
+        "routes": [_route(route, moved.get(route, (0, 0))) for route in process.routing],
     }
 
 
@@ -141,22 +138,22 @@ def slices(process: Reported) -> Iterator[list[ConnectionReport]]:
         yield [_connection(entry, now) for entry in live[start : start + SLICE] if entry.id in process.connections.live]
 
 
-def _live_bytes(live: Iterable[Connection]) -> dict[str, tuple[int, int]]:
-    moved: dict[str, tuple[int, int]] = {}
+def _live_bytes(live: Iterable[Connection]) -> dict[ServedRoute, tuple[int, int]]:
+    moved: dict[ServedRoute, tuple[int, int]] = {}
     for connection in live:
         relay = connection.relay
         if relay is not None:
-            up, down = moved.get(connection.service.name, (0, 0))
-            moved[connection.service.name] = up + relay.up.moved, down + relay.down.moved
+            up, down = moved.get(connection.route, (0, 0))
+            moved[connection.route] = up + relay.up.moved, down + relay.down.moved
     return moved
 
 
-def _route(service: Service, route: Route, moved: tuple[int, int]) -> RouteReport:
-    counters = service.counters
+def _route(route: ServedRoute, moved: tuple[int, int]) -> RouteReport:
+    counters = route.counters
     return {
-        "name": service.name,
-        "listen": [f"*{address}" if not address.host else str(address) for address in route.listen],
-        "source": route.source,
+        "name": route.name,
+        "listen": [f"*{address}" if not address.host else str(address) for address in route.configured.listen],
+        "source": route.configured.source,
         "active": counters.active,
         "ends": dict(counters.ends.items()),
         "bytes_up": counters.bytes_up + moved[0],
@@ -164,7 +161,7 @@ def _route(service: Service, route: Route, moved: tuple[int, int]) -> RouteRepor
         "accept_paused": counters.accept_paused,
         "connect": _histogram(counters.connect),
         "connection": _histogram(counters.connection),
-        "endpoints": [endpoint(health) for health in service.upstream.health],
+        "endpoints": [endpoint(served.health) for served in route.upstream.endpoints],
     }
 
 
@@ -189,17 +186,14 @@ def endpoint(health: EndpointHealth) -> EndpointReport:
 
 def _connection(connection: Connection, now: float) -> ConnectionReport:
     relay = connection.relay
-    state, up, down = "dialling" if connection.admitted_yet else "admitting", 0, 0
-    if relay is not None:
-        up, down = relay.up.moved, relay.down.moved
-        state = "half-closed" if relay.up.over != relay.down.over else "relaying"
+    up, down = (relay.up.moved, relay.down.moved) if relay is not None else (0, 0)
     return {
         "id": connection.id,
-        "route": connection.service.name,
+        "route": connection.route.name,
         "client": connection.client_address,
         "upstream": connection.upstream,
         "seconds": round(now - connection.started, 3),
         "bytes_up": up,
         "bytes_down": down,
-        "state": state,
+        "state": connection.state,
     }

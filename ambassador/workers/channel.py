@@ -16,7 +16,7 @@ Message = dict[str, object]
 _LONGEST = 256 * 1024 * 1024
 # What a peer that does not read may let wait here before what can be left out is left out.
 _BACKLOG = 64 * 1024
-_FAREWELL = 1.0
+_GRACE = 1.0
 
 
 class Channel:
@@ -63,5 +63,5 @@ class Channel:
             return
         self._writer.close()
         with contextlib.suppress(OSError, TimeoutError):
-            async with asyncio.timeout(_FAREWELL):
+            async with asyncio.timeout(_GRACE):
                 await self._writer.wait_closed()

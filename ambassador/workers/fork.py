@@ -50,7 +50,7 @@ def fork(serve: Callable[[socket.socket], int], output: Output, *, keep: Collect
     try:
         pid = os.fork()
         if pid == 0:
-            _be_born(lambda: serve(theirs), output, keep={*keep, theirs.fileno()}, mask=mask)
+            _begin(lambda: serve(theirs), output, keep={*keep, theirs.fileno()}, mask=mask)
     except OSError:
         ours.close()
         raise
@@ -60,7 +60,7 @@ def fork(serve: Callable[[socket.socket], int], output: Output, *, keep: Collect
     return pid, ours
 
 
-def _be_born(serve: Callable[[], int], output: Output, *, keep: Collection[int], mask: Collection[int]) -> None:
+def _begin(serve: Callable[[], int], output: Output, *, keep: Collection[int], mask: Collection[int]) -> None:
     """Leave the parent's things alone, serve, and end without any of the parent's farewells."""
     code = worker.CANNOT_SERVE
     try:
@@ -72,7 +72,7 @@ def _be_born(serve: Callable[[], int], output: Output, *, keep: Collection[int],
             # A terminal sends these to parent and workers alike, and the parent passes on what they mean.
             signal.signal(number, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        _let_go(keep)
+        _close_others(keep)
         code = serve()
     except BaseException as error:  # noqa: BLE001 - the process ends here, whatever it was
         told = "".join(traceback.format_exception(error))
@@ -82,8 +82,8 @@ def _be_born(serve: Callable[[], int], output: Output, *, keep: Collection[int],
         os._exit(code)
 
 
-def _let_go(keep: Collection[int]) -> None:
-    """Put nothing in the place of every descriptor that is not ours.
+def _close_others(keep: Collection[int]) -> None:
+    """Put nothing in the slot of every descriptor that is not ours.
 
     Closing them would let their numbers be used again, and an object of the parent that is still around here would
     one day close the wrong file. The parent's own are not touched: descriptors are copies, what they name is closed

@@ -11,8 +11,7 @@ from ambassador.workers.channel import Channel
 if TYPE_CHECKING:
     import socket
 
-    from ambassador.server.report import Report
-    from ambassador.workers.worker import Place
+    from ambassador.workers.worker import Slot
 
 # A worker that lives does not take this long to answer, and nobody should wait longer for one that hangs.
 _ANSWER_SECONDS = 1.0
@@ -21,33 +20,28 @@ _HANGS_AFTER = 5
 _ASK_EVERY = 2.0
 
 
-class Member:
-    """One worker, until it is buried. Owns the parent's end of the channel.
+class WorkerHandle:
+    """One worker, until it has died. Owns the parent's end of the channel.
 
     Attributes:
-        report: what it reported last.
+        limit: how many connections it may have; 0 before its first report.
         unanswered: how many questions of `watch` it has left without an answer since it was last heard.
         status: what wait(2) says of its end, as soon as it has one.
     """
 
-    def __init__(self, place: Place, pid: int, sock: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
-        self.place = place
+    def __init__(self, slot: Slot, pid: int, sock: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
+        self.slot = slot
         self.pid = pid
         self.channel = Channel(sock)
-        self.born = loop.time()
+        self.started = loop.time()
         self.ready = False
-        self.report: Report | None = None
+        self.limit = 0
         self.unanswered = 0
         self.status: asyncio.Future[int] = loop.create_future()
         self.gone = False
         self._loop = loop
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future[object]] = {}
-
-    @property
-    def limit(self) -> int:
-        """How many connections it may have."""
-        return 0 if self.report is None else self.report["limit"] or 0
 
     async def ask(self, question: str, **details: object) -> object:
         """Return the worker's answer; None when it dies or takes too long."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from ambassador.metrics import End
 from ambassador.server.process import State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ambassador.server.report import EndpointReport, HistogramReport, Report, RouteReport
 
+_Named = TypeVar("_Named", "RouteReport", "EndpointReport")
 # Of several workers, the one that is furthest from serving speaks for all.
 _STATES: Final = (State.STOPPED, State.DRAINING, State.STARTING, State.SERVING)
 
@@ -30,7 +31,7 @@ def merge(reports: Sequence[Report]) -> Report:
         "limit": sum(limits) if len(limits) == len(reports) else None,
         "live": sum(report["live"] for report in reports),
         "dropped_lines": sum(report["dropped_lines"] for report in reports),
-        "routes": [_routes(same) for same in zip(*(report["routes"] for report in reports), strict=True)],
+        "routes": [_routes(same) for same in _by_name(route for report in reports for route in report["routes"])],
     }
 
 
@@ -39,6 +40,14 @@ def retired(report: Report) -> Report:
     return {
         **report, "workers": 0, "limit": 0, "live": 0, "routes": [_retired(route) for route in report["routes"]],
     }  # fmt: skip
+
+
+def _by_name(entries: Iterable[_Named]) -> Iterable[list[_Named]]:
+    """Bring together what has the same name, in the order in which the names come first."""
+    found: dict[str, list[_Named]] = {}
+    for entry in entries:
+        found.setdefault(entry["name"], []).append(entry)
+    return found.values()
 
 
 def _routes(routes: Sequence[RouteReport]) -> RouteReport:
@@ -51,7 +60,7 @@ def _routes(routes: Sequence[RouteReport]) -> RouteReport:
         "accept_paused": sum(route["accept_paused"] for route in routes),
         "connect": _histograms([route["connect"] for route in routes]),
         "connection": _histograms([route["connection"] for route in routes]),
-        "endpoints": [_endpoints(same) for same in zip(*(route["endpoints"] for route in routes), strict=True)],
+        "endpoints": [_endpoints(same) for same in _by_name(entry for route in routes for entry in route["endpoints"])],
     }
 
 

@@ -7,35 +7,35 @@ from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from ambassador.server.report import ConnectionReport, Report
-    from ambassador.workers.pool import Fleet
+    from ambassador.workers.pool import Pool
 
 
-class FleetOverview:
+class PoolOverview:
     """All workers of an ambassador, seen from outside, as `ambassador.admin.overview.Overview` describes it."""
 
-    def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
+    def __init__(self, pool: Pool) -> None:
+        self._fleet = pool
 
     async def report(self) -> Report:
         """Add up what the workers report now; of one that does not answer, what it reported last."""
-        # Not the answers are counted but what the fleet knows then: a worker may die in the meantime.
-        await asyncio.gather(*(member.ask("report") for member in self._fleet.members.values()))
+        # Not the answers are counted but what the pool knows then: a worker may die in the meantime.
+        await asyncio.gather(*(handle.ask("report") for handle in self._fleet.handles.values()))
         return self._fleet.report()
 
     async def connections(self) -> list[ConnectionReport]:
         """Return the live connections of all workers, oldest first; those of one that does not answer are left out."""
-        answers = await asyncio.gather(*(member.ask("connections") for member in self._fleet.members.values()))
+        answers = await asyncio.gather(*(handle.ask("connections") for handle in self._fleet.handles.values()))
         lists = [cast("list[ConnectionReport]", answer) for answer in answers if answer is not None]
         found = [entry for entries in lists for entry in entries]
         return sorted(found, key=lambda entry: -entry["seconds"])
 
     async def kill(self, number: int) -> bool | None:
         """Reset a connection; tell whether there was one of this number, None when its worker does not say."""
-        member = self._fleet.members.get(number % self._fleet.size)
-        if member is None:
+        handle = self._fleet.handles.get(number % self._fleet.size)
+        if handle is None:
             return False
-        found = cast("bool | None", await member.ask("kill", connection=number))
-        return False if found is None and member.gone else found
+        found = cast("bool | None", await handle.ask("kill", connection=number))
+        return False if found is None and handle.gone else found
 
     def drain(self) -> None:
         """Begin the drain as SIGTERM does; does nothing when it has begun."""

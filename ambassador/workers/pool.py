@@ -1,4 +1,4 @@
-"""The workers as their parent knows them: who lives, who is to be born, what they counted, and how they end."""
+"""The workers as their parent knows them: who lives, who is to be started, what they counted, and how they end."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, cast
 import structlog
 
 from ambassador.server.process import State, log_ready
-from ambassador.workers.handle import Member
-from ambassador.workers.merge import merge, retired
-from ambassador.workers.upstreams import Upstreams
-from ambassador.workers.worker import CANNOT_SERVE, Place
+from ambassador.workers.handle import WorkerHandle
+from ambassador.workers.tally import Tally
+from ambassador.workers.worker import CANNOT_SERVE, Slot
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
 
     from ambassador.config.configuration import Configuration
     from ambassador.server.report import Report
@@ -38,13 +37,13 @@ _GRACE = 2.0
 _UNREPORTED = 100_000
 
 
-class Fleet:
+class Pool:
     """Keep *size* workers alive until told to stop. Owns the channels to them and the listening sockets.
 
-    It does not fork: that is done where no event loop runs, by whoever calls `next_birth` and `adopt`.
+    It does not fork: that is done where no event loop runs, by whoever calls `next_spawn` and `spawned`.
 
     Attributes:
-        members: the workers that live, by their index.
+        handles: the workers that live, by their index.
         exit_code: of the whole ambassador.
         ready: done when all workers serve for the first time.
     """
@@ -52,7 +51,7 @@ class Fleet:
     def __init__(
         self,
         configuration: Configuration,
-        sockets: Sequence[Sequence[socket.socket]],
+        sockets: Mapping[str, Sequence[socket.socket]],
         loads: Loads,
         size: int,
         loop: asyncio.AbstractEventLoop,
@@ -64,43 +63,41 @@ class Fleet:
         self.loop = loop
         self.state = State.STARTING
         self.started = loop.time()
-        self.members: dict[int, Member] = {}
+        self.handles: dict[int, WorkerHandle] = {}
         self.exit_code = 0
         self.ready: asyncio.Future[None] = loop.create_future()
-        self._signalled = False
         self._due = deque(range(size))
         self._changed = asyncio.Event()
         self._deaths = [0] * size
-        self._firsts = [1] * size
-        self._past: Report | None = None
-        self._upstreams = Upstreams(configuration.routes)
+        self._next_numbers = [1] * size
+        self._tally = Tally(configuration.routes)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def next_birth(self) -> Place | None:
+    async def next_spawn(self) -> Slot | None:
         """Return who is to be forked next, as soon as that is so; None when the last worker is gone for good."""
         while True:
             if self.state is State.DRAINING:
-                if not self.members:
+                if not self.handles:
                     return None
             elif self._due:
                 index = self._due.popleft()
-                return Place(index, self.size, self._firsts[index])
+                return Slot(index, self.size, self._next_numbers[index])
             self._changed.clear()
             await self._changed.wait()
 
-    def adopt(self, place: Place, pid: int, channel: socket.socket) -> None:
+    def spawned(self, slot: Slot, pid: int, channel: socket.socket) -> None:
         """Take charge of a worker that was forked."""
-        member = self.members[place.index] = Member(place, pid, channel, self.loop)
-        log.info("worker.started", worker=place.index, pid=pid)
-        self._hold(self._attend(member), f"worker {place.index} {pid}")
-        self._hold(self._watch(member), f"watch {place.index} {pid}")
+        handle = self.handles[slot.index] = WorkerHandle(slot, pid, channel, self.loop)
+        log.info("worker.started", worker=slot.index, pid=pid)
+        self._hold(self._attend(handle), f"worker {slot.index} {pid}")
+        self._hold(self._watch(handle), f"watch {slot.index} {pid}")
         if self.state is State.DRAINING:
-            member.channel.send({"do": "drain", "reason": "late"})
+            handle.channel.send({"do": "drain", "reason": "late"})
 
-    def stillborn(self, place: Place, error: OSError) -> None:
+    def spawn_failed(self, slot: Slot, error: OSError) -> None:
         """Take note that there was no room for another process."""
-        log.error("worker.not_started", worker=place.index, error=str(error))
-        self._succeed(place.index, lived=0.0)
+        log.error("worker.not_started", worker=slot.index, error=str(error))
+        self._respawn(slot.index, lived=0.0)
 
     def reap(self) -> None:
         """Take the exit codes of all processes that have ended: as process 1 also those of strangers (wait(2))."""
@@ -111,18 +108,9 @@ class Fleet:
                 return
             if pid == 0:
                 return
-            for member in self.members.values():
-                if member.pid == pid and not member.status.done():
-                    member.status.set_result(status)
-
-    def stop(self, reason: str) -> None:
-        """Drain at the first signal, whatever began a drain before it; at the second, cut what is left."""
-        if self._signalled:
-            self._tell({"do": "cut", "reason": "second signal"})
-            self.loop.call_later(_GRACE, self._kill_rest)
-        else:
-            self._signalled = True
-            self.drain(reason)
+            for handle in self.handles.values():
+                if handle.pid == pid and not handle.status.done():
+                    handle.status.set_result(status)
 
     def drain(self, reason: str) -> None:
         """Have every worker drain; whoever has not ended long after its time is killed."""
@@ -136,119 +124,119 @@ class Fleet:
         self.loop.call_later(settings.drain_delay + settings.drain_timeout + _GRACE, self._kill_rest)
         self._changed.set()
 
+    def cut(self, reason: str) -> None:
+        """Have every worker reset whoever is left, and kill those that do not end then."""
+        self._tell({"do": "cut", "reason": reason})
+        self.loop.call_later(_GRACE, self._kill_rest)
+
     def reload(self) -> None:
         """Have every worker read keys and certificates again."""
         self._tell({"do": "reload"})
 
     def close(self) -> None:
         """Close the parent's copies of the listening sockets: the last worker that closes its own ends a listener."""
-        for sock in (sock for group in self.sockets for sock in group):
+        for sock in (sock for group in self.sockets.values() for sock in group):
             sock.close()
 
     def not_ready(self) -> str | None:
         """Say why the ambassador should not be sent traffic; None when it should."""
         if self.state is not State.SERVING:
             return self.state.value
-        serving = any(member.ready and not member.unanswered for member in self.members.values())
+        serving = any(handle.ready and not handle.unanswered for handle in self.handles.values())
         return None if serving else "no worker"
 
     def report(self) -> Report:
         """Add up what the workers, the dead included, have reported."""
-        reports = [member.report for member in self.members.values() if member.report is not None]
-        merged = merge([*reports, self._past] if self._past is not None else reports)
         uptime = round(self.loop.time() - self.started, 3)
-        return {**self._upstreams.complete(merged), "state": str(self.state), "uptime": uptime}
+        return {**self._tally.total(), "state": str(self.state), "uptime": uptime}
 
-    def say_stopped(self) -> None:
+    def log_stopped(self) -> None:
         """Log that the last worker is gone."""
         seconds = round(self.loop.time() - self.started, 3)
         log.info("ambassador.stopped", exit_code=self.exit_code, seconds=seconds)
 
-    async def _attend(self, member: Member) -> None:
-        """Listen to a worker until it has died, then bury it."""
-        while (message := await member.channel.receive()) is not None:
-            self._heed(member, message)
-        status = await member.status
-        member.end()
-        await member.channel.close()
-        self._bury(member, os.waitstatus_to_exitcode(status))
+    async def _attend(self, handle: WorkerHandle) -> None:
+        """Listen to a worker until it has died, then see to what it leaves."""
+        while (message := await handle.channel.receive()) is not None:
+            self._handle(handle, message)
+        status = await handle.status
+        handle.end()
+        await handle.channel.close()
+        self._reap(handle, os.waitstatus_to_exitcode(status))
 
-    async def _watch(self, member: Member) -> None:
+    async def _watch(self, handle: WorkerHandle) -> None:
         """Kill a worker that hangs; it is succeeded like any that dies."""
-        await member.watch()
-        if not member.gone:
-            _kill(member)
+        await handle.watch()
+        if not handle.gone:
+            _kill(handle)
 
-    def _heed(self, member: Member, message: Message) -> None:
-        member.unanswered = 0
+    def _handle(self, handle: WorkerHandle, message: Message) -> None:
+        handle.unanswered = 0
         match message:
             case {"answer": int(number), "result": result}:
-                member.answered(number, result)
+                handle.answered(number, result)
             case {"news": "report", "report": told, "dials": dials}:
-                counted = cast("Report", told)
-                self._upstreams.heed(member.report, counted, cast("Dials", dials))
-                member.report = counted
+                report = cast("Report", told)
+                handle.limit = report["limit"] or 0
+                self._tally.learn(handle.slot.index, report, cast("Dials", dials))
             case {"news": "ready"}:
-                member.ready = True
+                handle.ready = True
                 self._serve_when_ready()
 
     def _serve_when_ready(self) -> None:
         """Say that the ambassador is ready when the last of its first workers is."""
-        if self.state is State.STARTING and sum(member.ready for member in self.members.values()) == self.size:
+        if self.state is State.STARTING and sum(handle.ready for handle in self.handles.values()) == self.size:
             self.state = State.SERVING
-            log_ready(self.configuration, max_connections=sum(member.limit for member in self.members.values()))
+            log_ready(self.configuration, max_connections=sum(handle.limit for handle in self.handles.values()))
             self.ready.set_result(None)
 
-    def _bury(self, member: Member, code: int) -> None:
+    def _reap(self, handle: WorkerHandle, code: int) -> None:
         """Keep what a dead worker counted, and see to its successor."""
-        index, lived, lost = member.place.index, self.loop.time() - member.born, 0
-        del self.members[index]
+        index, lived = handle.slot.index, self.loop.time() - handle.started
+        del self.handles[index]
         self.loads.leave(index)
-        if member.report is not None:
-            counted = retired(member.report)
-            self._past = merge([counted, self._past]) if self._past is not None else counted
-            lost = sum(route["active"] for route in member.report["routes"])
-            self._firsts[index] += sum(sum(route["ends"].values()) for route in counted["routes"]) + _UNREPORTED
+        lost, counted = self._tally.bury(index)
+        self._next_numbers[index] += counted + _UNREPORTED
         draining = self.state is State.DRAINING
         if code < 0 or not draining:
             ended = {"signal": signal.Signals(-code).name} if code < 0 else {"exit_code": code}
-            log.error("worker.died", worker=index, pid=member.pid, seconds=round(lived, 3), connections=lost, **ended)
+            log.error("worker.died", worker=index, pid=handle.pid, seconds=round(lived, 3), connections=lost, **ended)
         if draining:
             self.exit_code = self.exit_code if code == 0 else 1
         elif code == CANNOT_SERVE:
             self.exit_code = 1
             self.drain("a worker cannot serve")
         else:
-            self._succeed(index, lived=lived)
+            self._respawn(index, lived=lived)
         self._changed.set()
 
-    def _succeed(self, index: int, *, lived: float) -> None:
-        """Have a worker's successor born: at once after a long life, else after a pause that doubles each time."""
+    def _respawn(self, index: int, *, lived: float) -> None:
+        """Have a worker's successor started: at once after a long life, else after a pause that doubles each time."""
         deaths = self._deaths[index] = 0 if lived >= _LONG_LIFE else self._deaths[index] + 1
         pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (deaths - 1)) if deaths else 0.0
-        self.loop.call_later(pause, self._order, index)
+        self.loop.call_later(pause, self._due_now, index)
 
     def _hold(self, work: Coroutine[None, None, None], name: str) -> None:
-        """Run a task that is this fleet's."""
+        """Run a task that is this pool's."""
         task = self.loop.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _order(self, index: int) -> None:
+    def _due_now(self, index: int) -> None:
         self._due.append(index)
         self._changed.set()
 
     def _tell(self, message: Message) -> None:
-        for member in self.members.values():
-            member.channel.send(message)
+        for handle in self.handles.values():
+            handle.channel.send(message)
 
     def _kill_rest(self) -> None:
         """End those that have not ended in their time."""
-        for member in self.members.values():
-            _kill(member)
+        for handle in self.handles.values():
+            _kill(handle)
 
 
-def _kill(member: Member) -> None:
-    if not member.status.done():
-        log.error("worker.hangs", worker=member.place.index, pid=member.pid)
-        os.kill(member.pid, signal.SIGKILL)
+def _kill(handle: WorkerHandle) -> None:
+    if not handle.status.done():
+        log.error("worker.hangs", worker=handle.slot.index, pid=handle.pid)
+        os.kill(handle.pid, signal.SIGKILL)

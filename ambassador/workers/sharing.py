@@ -14,10 +14,9 @@ from ambassador.server.listener import Listener
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
 
-    from ambassador.server.connection import Service
-    from ambassador.server.listener import ListenerOwner
+    from ambassador.server.listener import AcceptOne, ListenerOwner
+    from ambassador.server.route import ServedRoute
 
 # How long a worker leaves clients to one with fewer. That one is mostly awake by then, unless it is busy or stopped;
 # then so many are accepted as a worker can serve in that time, so that patience costs no throughput.
@@ -58,13 +57,12 @@ class SharingListener(Listener):
     """Accept like any listener, but leave clients to workers that have fewer for a moment."""
 
     def __init__(
-        self, sock: socket.socket, service: Service, process: ListenerOwner, *, loads: Loads, index: int
+        self, sock: socket.socket, route: ServedRoute, process: ListenerOwner, *, loads: Loads, index: int
     ) -> None:
-        super().__init__(sock, service, process)
+        super().__init__(sock, route, process, accept_one=self._accept_in_turn)
         self._loads = loads
         self._index = index
-        self._take: Callable[[], tuple[int, Any]] = self._accept_one
-        self._accept_one = self._accept_in_turn
+        self._take: AcceptOne = sock._accept  # type: ignore[attr-defined]  # noqa: SLF001 - as in `Listener`
         self._waits = False
         self._credit = 0
         self.ends_alone = False
@@ -96,5 +94,5 @@ class SharingListener(Listener):
         """Accept some that the others have left in this time."""
         self._waits = False
         self._credit = _THEN_ACCEPTED
-        self._accept()
+        self.accept()
         self._credit = 0

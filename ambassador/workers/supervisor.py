@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ambassador.net.sockets import bind
-from ambassador.server.process import State, bind_all, limits_of
+from ambassador.server.process import State
+from ambassador.server.signals import handle_signals
+from ambassador.server.wiring import bind_all, claim_files
 from ambassador.workers import worker
 from ambassador.workers.fork import fork, open_descriptors
-from ambassador.workers.overview import FleetOverview
-from ambassador.workers.pool import Fleet
+from ambassador.workers.overview import PoolOverview
+from ambassador.workers.pool import Pool
 from ambassador.workers.sharing import Loads
 
 if TYPE_CHECKING:
@@ -28,11 +30,11 @@ if TYPE_CHECKING:
     from ambassador.log import Output
 
     LoopFactory = Callable[[], asyncio.AbstractEventLoop]
-    ServeAdmin = Callable[[FleetOverview, socket.socket, int], Coroutine[None, None, None]]
+    ServeAdmin = Callable[[PoolOverview, socket.socket, int], Coroutine[None, None, None]]
 
 log = structlog.get_logger()
 
-_FAREWELL = 1.0
+_GRACE = 1.0
 
 
 def run(
@@ -48,7 +50,7 @@ def run(
     """
     sockets = bind_all(configuration)
     with contextlib.ExitStack() as stack:
-        for sock in (sock for group in sockets for sock in group):
+        for sock in (sock for group in sockets.values() for sock in group):
             stack.enter_context(sock)
         keep = open_descriptors()
         admin = configuration.settings.admin
@@ -60,70 +62,64 @@ def run(
         output.attach(runner.get_loop())
         stack.callback(output.attach, None)
         loads = Loads(size)
-        fleet = Fleet(configuration, sockets, loads, size, runner.get_loop())
-        _heed_signals(fleet)
-        tasks = [] if admin_socket is None else [_admin(fleet, admin_socket, output, serve_admin)]
-        serve = functools.partial(_serve_worker, fleet, output, loop_factory)
-        _keep_alive(runner, fleet, output, serve, keep)
+        pool = Pool(configuration, sockets, loads, size, runner.get_loop())
+        handle_signals(pool.loop, pool)
+        pool.loop.add_signal_handler(signal.SIGCHLD, pool.reap)
+        tasks = [] if admin_socket is None else [_admin(pool, admin_socket, output, serve_admin)]
+        serve = functools.partial(_serve_worker, pool, output, loop_factory)
+        _keep_alive(runner, pool, output, serve, keep)
         runner.run(_end(tasks))
-        fleet.say_stopped()
-        return fleet.exit_code
+        pool.log_stopped()
+        return pool.exit_code
 
 
 def _keep_alive(
-    runner: asyncio.Runner, fleet: Fleet, output: Output, serve: Callable[[worker.Place, socket.socket], int],
+    runner: asyncio.Runner, pool: Pool, output: Output, serve: Callable[[worker.Slot, socket.socket], int],
     keep: AbstractSet[int],
 ) -> None:  # fmt: skip
     """Fork whoever is due, until the last worker is gone for good.
 
-    The event loop stands still at each fork, so that the child is not born within one of its callbacks.
+    The event loop stands still at each fork, so that the child is not started within one of its callbacks.
     """
     gc.freeze()
-    while (place := runner.run(fleet.next_birth())) is not None:
-        if fleet.state is State.DRAINING:
+    while (slot := runner.run(pool.next_spawn())) is not None:
+        if pool.state is State.DRAINING:
             continue
         try:
-            pid, channel = fork(functools.partial(serve, place), output, keep=keep)
+            pid, channel = fork(functools.partial(serve, slot), output, keep=keep)
         except OSError as error:
-            fleet.stillborn(place, error)
+            pool.spawn_failed(slot, error)
         else:
-            fleet.adopt(place, pid, channel)
+            pool.spawned(slot, pid, channel)
 
 
 def _serve_worker(
-    fleet: Fleet, output: Output, loop_factory: LoopFactory, place: worker.Place, parent: socket.socket
+    pool: Pool, output: Output, loop_factory: LoopFactory, slot: worker.Slot, parent: socket.socket
 ) -> int:
     return worker.serve(
-        fleet.configuration, fleet.sockets, parent, output, place=place, loads=fleet.loads, loop_factory=loop_factory
+        pool.configuration, pool.sockets, parent, output, slot=slot, loads=pool.loads, loop_factory=loop_factory
     )
 
 
-def _heed_signals(fleet: Fleet) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        fleet.loop.add_signal_handler(number, fleet.stop, signal.Signals(number).name)
-    fleet.loop.add_signal_handler(signal.SIGHUP, fleet.reload)
-    fleet.loop.add_signal_handler(signal.SIGCHLD, fleet.reap)
-
-
-def _admin(fleet: Fleet, sock: socket.socket, output: Output, serve_admin: ServeAdmin) -> asyncio.Task[None]:
+def _admin(pool: Pool, sock: socket.socket, output: Output, serve_admin: ServeAdmin) -> asyncio.Task[None]:
     """Serve the admin address once all workers serve; whoever asks before that waits in the accept queue."""
-    limit = limits_of(fleet.configuration).admin
+    limit = claim_files(pool.configuration).admin
 
     async def serve() -> None:
-        await fleet.ready
+        await pool.ready
         output.flush()  # who waits for these lines should not wait for what the admin server imports, too
         try:
-            await serve_admin(FleetOverview(fleet), sock, limit)
+            await serve_admin(PoolOverview(pool), sock, limit)
         except Exception as error:  # noqa: BLE001 - whatever it was, nobody could ask for readiness any more
             log.error("admin.failed", path="start", error=f"{type(error).__name__}: {error}")  # noqa: TRY400 - one line
-            fleet.exit_code = 1
-            fleet.drain("admin failed")
+            pool.exit_code = 1
+            pool.drain("admin failed")
 
-    return fleet.loop.create_task(serve(), name="admin")
+    return pool.loop.create_task(serve(), name="admin")
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
     if tasks:
-        await asyncio.wait(tasks, timeout=_FAREWELL)
+        await asyncio.wait(tasks, timeout=_GRACE)

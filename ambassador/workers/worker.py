@@ -1,8 +1,9 @@
-"""A worker: serves like a process of its own, on its parent's sockets and at its parent's word."""
+"""A worker: serves as a process of its own does, on its parent's sockets and at its parent's word."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import itertools
 import signal
@@ -12,16 +13,18 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from ambassador import log
 from ambassador.admin.overview import LocalOverview
 from ambassador.server import report
-from ambassador.server.process import Process, State
+from ambassador.server.process import LifeEvents, Process, State
+from ambassador.server.wiring import Wiring
 from ambassador.workers.channel import Channel
 from ambassador.workers.sharing import SharingListener
 from ambassador.workers.upstreams import last_dials
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -38,8 +41,11 @@ _REPORT_EVERY = 0.25
 _REPORTING_SHARE = 0.01
 
 
+_EVENTS = LifeEvents("worker.draining", "worker.cut", "worker.stopped")
+
+
 @dataclass(frozen=True, slots=True)
-class Place:
+class Slot:
     """Where a worker stands among its siblings.
 
     Attributes:
@@ -53,75 +59,35 @@ class Place:
     first: int
 
 
-class WorkerProcess(Process):
-    """Serve as a process does, but heed the parent instead of signals, and tell it what matters to all."""
+class ParentLink:
+    """A worker's end of the channel: do what the parent says, answer what it asks, and report to it.
 
-    draining_event = "worker.draining"
-    cut_event = "worker.cut"
-    stopped_event = "worker.stopped"
+    Owns the channel; `close` sends what is left to say.
+    """
 
-    def __init__(
-        self,
-        configuration: Configuration,
-        loop: asyncio.AbstractEventLoop,
-        place: Place,
-        loads: Loads,
-        tell: Callable[[Message], None],
-    ) -> None:
-        super().__init__(configuration, loop, share=place.workers)
-        # A connection's number, modulo the number of workers, says whose it is.
-        self.next_id = itertools.count(place.first * place.workers + place.index, place.workers).__next__
-        self._place = place
-        self._loads = loads
-        self._tell = tell
-
-    def take(self, sockets: Sequence[Sequence[socket.socket]]) -> None:
-        """Take over the parent's listening sockets, which the siblings accept from, too."""
-        for service, group in zip(self.services, sockets, strict=True):
-            self.listeners.extend(
-                SharingListener(sock, service, self, loads=self._loads, index=self._place.index) for sock in group
-            )
-
-    def heed_signals(self) -> None:
-        """Drain at SIGTERM, and never cut: service managers signal parent and workers at once, the parent decides."""
-        self.loop.add_signal_handler(signal.SIGTERM, self.drain, "SIGTERM")
-
-    def drain_with_siblings(self, reason: str) -> None:
-        """Drain as all workers do now, so that newcomers need not be left to any of them."""
-        for listener in self.listeners:
-            listener.ends_alone = True
-        self.drain(reason)
-
-    def say_ready(self) -> None:
-        """Tell the parent, which waits for all."""
-        self._tell(_news(self))
-        self._tell({"news": "ready"})
-
-    def publish_load(self) -> None:
-        """Let the siblings know how many connections are left: listeners do it only when somebody comes."""
-        if self.state is State.SERVING:
-            self._loads.publish(self._place.index, len(self.connections.live))
-
-
-class _Desk:
-    """Answer the parent's questions, do what it says, and report to it."""
-
-    def __init__(self, process: WorkerProcess, channel: Channel) -> None:
+    def __init__(self, process: Process, channel: Channel, loads: Loads, slot: Slot) -> None:
         self._process = process
         self._channel = channel
+        self._loads = loads
+        self._slot = slot
         self._overview = LocalOverview(process)
         self._reported: object = None
+
+    def ready(self) -> None:
+        """Tell the parent, which waits for all."""
+        self._report()
+        self._channel.send({"news": "ready"})
 
     async def attend(self) -> None:
         """Do as the parent says; when the parent is gone, drain: nobody else would ever end this process."""
         while (message := await self._channel.receive()) is not None:
-            await self._heed(message)
+            await self._handle(message)
         self._process.drain("parent gone")
 
-    async def _heed(self, message: Message) -> None:
+    async def _handle(self, message: Message) -> None:
         match message:
             case {"do": "drain", "reason": str(reason)}:
-                self._process.drain_with_siblings(reason)
+                self._drain_with_siblings(reason)
             case {"do": "cut", "reason": str(reason)}:
                 self._process.cut(reason)
             case {"do": "reload"}:
@@ -134,31 +100,44 @@ class _Desk:
             case {"ask": "kill", "number": number, "connection": int(connection)}:
                 self._channel.send({"answer": number, "result": await self._overview.kill(connection)})
 
+    def _drain_with_siblings(self, reason: str) -> None:
+        """Drain as all workers do now, so that newcomers need not be left to any of them."""
+        for listener in self._process.routing.listeners():
+            listener.ends_alone = True
+        self._process.drain(reason)
+
     async def report_regularly(self) -> None:
         """Report for as long as the process lives, often while there is news and not at all while there is none."""
         while True:
             started = time.perf_counter()
             self.report_news()
-            self._process.publish_load()
+            self._publish_load()
             await asyncio.sleep(max(_REPORT_EVERY, (time.perf_counter() - started) / _REPORTING_SHARE))
 
     def report_news(self) -> None:
         """Report, unless there is nothing to report or the parent does not listen."""
         counts = [
             (counters.active, counters.accept_paused, *counters.ends.values())
-            for counters in (service.counters for service in self._process.services)
+            for counters in (route.counters for route in self._process.routing)
         ]
         if self._channel.congested() or (counts == self._reported and not self._process.connections.live):
             return
         self._reported = counts
         self._report()
 
+    async def close(self) -> None:
+        """Report for the last time, and close the channel."""
+        self.report_news()
+        await self._channel.close()
+
     def _report(self) -> None:
-        self._channel.send(_news(self._process))
+        told = {"report": report.report(self._process), "dials": last_dials(self._process.routing)}
+        self._channel.send({"news": "report", **told})
 
-
-def _news(process: Process) -> Message:
-    return {"news": "report", "report": report.report(process), "dials": last_dials(process.services)}
+    def _publish_load(self) -> None:
+        """Let the siblings know how many connections are left: listeners do it only when somebody comes."""
+        if self._process.state is State.SERVING:
+            self._loads.publish(self._slot.index, len(self._process.connections.live))
 
 
 def _in_the_name_of(worker: int) -> Processor:
@@ -174,40 +153,42 @@ def _in_the_name_of(worker: int) -> Processor:
 
 
 def serve(
-    configuration: Configuration, sockets: Sequence[Sequence[socket.socket]], parent: socket.socket, output: Output,
-    *, place: Place, loads: Loads, loop_factory: Callable[[], asyncio.AbstractEventLoop],
+    configuration: Configuration, sockets: Mapping[str, Sequence[socket.socket]], parent: socket.socket, output: Output,
+    *, slot: Slot, loads: Loads, loop_factory: Callable[[], asyncio.AbstractEventLoop],
 ) -> int:  # fmt: skip
     """Serve until the parent says otherwise; return the exit code."""
     with asyncio.Runner(loop_factory=loop_factory) as runner:
-        return runner.run(_serve(configuration, sockets, parent, output, place, loads))
+        return runner.run(_serve(configuration, sockets, parent, output, slot, loads))
 
 
 async def _serve(
-    configuration: Configuration, sockets: Sequence[Sequence[socket.socket]], parent: socket.socket, output: Output,
-    place: Place, loads: Loads,
+    configuration: Configuration, sockets: Mapping[str, Sequence[socket.socket]], parent: socket.socket, output: Output,
+    slot: Slot, loads: Loads,
 ) -> int:  # fmt: skip
     loop = asyncio.get_running_loop()
-    # Put into the list that all loggers have, also those that the parent has used.
-    structlog.get_config()["processors"].insert(0, _in_the_name_of(place.index))
-    channel = Channel(parent)
-    process = WorkerProcess(configuration, loop, place, loads, channel.send)
-    process.output = output
+    log.prepend(_in_the_name_of(slot.index))
+    # A connection's number, modulo the number of workers, says whose it is.
+    numbers = itertools.count(slot.first * slot.workers + slot.index, slot.workers)
+    wiring = Wiring(configuration, loop, share=slot.workers, next_id=numbers.__next__)
+    listener = functools.partial(SharingListener, loads=loads, index=slot.index)
+    process = Process(wiring, output, events=_EVENTS, listener=listener)
     output.attach(loop)
     process.take(sockets)
-    desk = _Desk(process, channel)
+    link = ParentLink(process, Channel(parent), loads, slot)
+    # And never cut: service managers signal parent and workers at once, and the parent decides.
+    loop.add_signal_handler(signal.SIGTERM, process.drain, "SIGTERM")
     tasks = [
-        loop.create_task(desk.attend(), name="heed the parent"),
-        loop.create_task(desk.report_regularly(), name="report"),
+        loop.create_task(link.attend(), name="attend the parent"),
+        loop.create_task(link.report_regularly(), name="report"),
     ]
     gc.freeze()
     try:
-        code = await process.serve()
+        code = await process.serve(link.ready)
     finally:
         process.close()
-        desk.report_news()
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-        await channel.close()
+        await link.close()
         output.attach(None)
     return CANNOT_SERVE if process.failed else code

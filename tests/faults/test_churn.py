@@ -23,15 +23,16 @@ TELL = """
 import asyncio
 from ambassador.server import process
 from tests.support.prelude import replace
-def reload(self, *, force=True):
-    deadlines = {id(service.upstream.deadlines): service.upstream.deadlines for service in self.services}
+def reload(self):
+    upstreams = [route.upstream for route in self.routing]
     process.log.info(
-        "test.held", tasks=len(asyncio.all_tasks()), live=len(self.connections.live), lent=self.pipes.lent,
-        active=sum(service.counters.active for service in self.services),
-        dials=sum(service.upstream.dials() for service in self.services),
-        under_way=sum(service.upstream._under_way for service in self.services),
-        handlers=len(self.poller._handlers), deadlines=sum(len(one._when) for one in deadlines.values()),
-        ended=sum(sum(service.counters.ends.values()) for service in self.services),
+        "test.held", tasks=len(asyncio.all_tasks()), live=len(self.connections.live), lent=self._wiring.pipes.lent,
+        active=sum(route.counters.active for route in self.routing),
+        dials=sum(len(upstream.queue) for upstream in upstreams),
+        under_way=sum(upstream.queue._under_way for upstream in upstreams),
+        chosen=sum(endpoint.live for upstream in upstreams for endpoint in upstream.endpoints),
+        handlers=len(self.poller._handlers), deadlines=len(upstreams[0].context.deadlines._when),
+        ended=sum(sum(route.counters.ends.values()) for route in self.routing),
     )
 replace(process.Process, "reload", reload)
 """
@@ -94,7 +95,7 @@ def test_5000_connections_leave_nothing_behind(ambassador: Launch, serve: Serve,
     eventually(lambda: running.descriptors() <= descriptors + 2 * 2 * THREADS, "the descriptors back")
     running.signal(signal.SIGHUP)
     after = running.wait_for("test.held", 2)[1]
-    for name in ("tasks", "live", "lent", "active", "dials", "under_way", "handlers", "deadlines"):
+    for name in ("tasks", "live", "lent", "active", "dials", "under_way", "chosen", "handlers", "deadlines"):
         assert after[name] == base[name], name
     assert after["ended"] == CONNECTIONS
     assert running.stop() == 0

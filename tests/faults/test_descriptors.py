@@ -53,10 +53,10 @@ def test_128_descriptors_and_200_clients(ambassador: Launch, serve: Serve, loop_
 def test_a_limit_that_is_wrong_about_itself_only_pauses(ambassador: Launch, serve: Serve, loop_name: str) -> None:
     """Where descriptors run out before the cap is reached, accepting pauses for EMFILE, and everybody is served."""
     prelude = """
-from ambassador.server import process
+from ambassador.server import wiring
 from ambassador.net.limits import Limits
 from tests.support.prelude import replace
-replace(process, "divide", lambda files, *, listeners: Limits(files=files, connections=1000, admin=2, pipes=1))
+replace(wiring, "divide", lambda files, *, listeners: Limits(files=files, connections=1000, admin=2, pipes=1))
 """
     settings = {"CONNECT_TIMEOUT": "60s"}
     running = ambassador(serve(echo).port, loop=loop_name, files=64, prelude=prelude, settings=settings)

@@ -99,7 +99,7 @@ async def test_a_bulk_stream_does_not_keep_others_waiting(pipes: int) -> None:
                 pass
 
         threads = asyncio.gather(asyncio.to_thread(pour), asyncio.to_thread(drink))
-        shares = []
+        shares: list[int] = []
         try:
             await soon(lambda: bulk.relay.up.moved > 8 * TURN_BYTES)
             while sum(shares) < 200 * TURN_BYTES:

@@ -127,17 +127,16 @@ async def test_however_many_come_while_accepting_is_paused_one_try_is_due(short:
     """Each client that comes to wait is an event, and none of them adds a try to the one that is to come."""
     loop = asyncio.get_running_loop()
     poller, connections = Poller(loop), Connections(None if short else 0)
-    process = SimpleNamespace(poller=poller, connections=connections)
-    service = SimpleNamespace(name="x", counters=RouteCounters())
+    process = SimpleNamespace(poller=poller, connections=connections, self_dials=None)
+    route = SimpleNamespace(name="x", counters=RouteCounters())
+    tries = []
+
+    def fail() -> NoReturn:
+        tries.append(loop.time())
+        raise OSError(errno.EMFILE, "no")
+
     with bind(Address(LOCAL, 0), keepalive=0) as sock, contextlib.ExitStack() as clients:
-        listener = Listener(sock, service, process)  # type: ignore[arg-type]  # as much as it asks for
-        tries = []
-
-        def fail() -> NoReturn:
-            tries.append(loop.time())
-            raise OSError(errno.EMFILE, "no")
-
-        listener._accept_one = fail
+        listener = Listener(sock, route, process, accept_one=fail)  # type: ignore[arg-type]  # as much as it asks for
         listener.start()
         for _ in range(40):
             clients.enter_context(connect(sock.getsockname()[1]))

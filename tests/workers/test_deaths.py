@@ -100,11 +100,11 @@ def test_successors_of_the_short_lived_come_ever_later(fleet: LaunchFleet, serve
 def test_workers_that_cannot_serve_end_the_start(fleet: LaunchFleet, serve: Serve) -> None:
     """A worker that fails before it serves says why, and ends the ambassador with exit code 1 instead of a loop."""
     broken = """
-from ambassador.workers.worker import WorkerProcess
+from ambassador.server.process import Process
 from tests.support.prelude import replace
 def fail(self, sockets):
     raise RuntimeError("broken")
-replace(WorkerProcess, "take", fail)
+replace(Process, "take", fail)
 """
     running = fleet(serve(echo).port, prelude=broken, wait=False)
 

@@ -93,9 +93,9 @@ def test_dials_that_come_back_go_round_a_few_times_at_most(ambassador: Launch) -
     address = outside_address()
     # A dial to ourselves is refused beforehand; one that is brought back cannot be seen before it is there.
     unseen = """
-from ambassador.server.process import Process
+from ambassador.server.self_dials import SelfDials
 from tests.support.prelude import replace
-replace(Process, "is_own", lambda self, host, port: False)
+replace(SelfDials, "listens_at", lambda self, host, port: False)
 """
     with socket.create_server((address, 0)) as probe:
         port = probe.getsockname()[1]

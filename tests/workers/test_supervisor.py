@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 # The second worker does not serve for as long as a file exists.
 LATE = """
 import os, time
-from ambassador.workers.worker import WorkerProcess
+from ambassador.workers import worker
 from tests.support.prelude import replace
-def wait(self, sockets):
-    while self._place.index == 1 and os.path.exists({held!r}):
+def wait(*arguments, slot, **options):
+    while slot.index == 1 and os.path.exists({held!r}):
         time.sleep(0.01)
-    take(self, sockets)
-take = replace(WorkerProcess, "take", wait)
+    return serve(*arguments, slot=slot, **options)
+serve = replace(worker, "serve", wait)
 """
 
 

@@ -43,7 +43,7 @@ class Reporter:
         """Report that the last dial, at the time *at*, had this outcome."""
         told = endpoint(dialled=0.0, up=error is None, error=error, failures=failures, resolved=[resolved])
         counted = report(endpoints=[told])
-        self._upstreams.heed(self._before, counted, [[at]])
+        self._upstreams.learn(self._before, counted, {ROUTE.name: {"10.0.0.7:1": at}})
         self._before = counted
 
 

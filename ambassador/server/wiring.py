@@ -1,0 +1,154 @@
+"""From a configuration to live objects: what a process shares among its routes, and what serves each of them."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ambassador.net.deadlines import Deadlines
+from ambassador.net.limits import divide, raise_files_limit
+from ambassador.net.poller import Poller
+from ambassador.net.sockets import bind
+from ambassador.relay import Pipes
+from ambassador.server.admission import MOST_PENDING, Gate
+from ambassador.server.connections import Connections
+from ambassador.server.route import ServedRoute
+from ambassador.server.self_dials import SelfDials
+from ambassador.server.timeouts import Timeouts
+from ambassador.upstream.resolve import Resolver
+from ambassador.upstream.upstream import DialContext, Upstream
+
+if TYPE_CHECKING:
+    import asyncio
+    import socket
+    from collections.abc import Callable
+
+    from ambassador.config.configuration import Configuration
+    from ambassador.config.routes import Route
+    from ambassador.config.settings import Settings
+    from ambassador.net.limits import Limits
+    from ambassador.tunnel import Credentials
+
+
+class Wiring:
+    """Everything that the routes of one process share, made once. Opens an epoll; `close` closes what this opened.
+
+    *share* is how many processes divide among them what the kernel allows a user, such as pages of pipes; *next_id*
+    numbers the connections.
+
+    Raises:
+        ConfigurationError: the files of the tunnel cannot serve.
+    """
+
+    def __init__(
+        self, configuration: Configuration, loop: asyncio.AbstractEventLoop, *, share: int = 1,
+        next_id: Callable[[], int] | None = None,
+    ) -> None:  # fmt: skip
+        self.configuration = configuration
+        self.settings = settings = configuration.settings
+        self.loop = loop
+        self.credentials = tunnel_credentials(settings)
+        self.limits = claim_files(configuration)
+        self.poller = Poller(loop)
+        limit = settings.max_connections or self.limits.connections
+        self.connections = Connections(min(limit, self.limits.connections))
+        self.pipes = Pipes(max(1, self.limits.pipes // share))
+        self.timeouts = Timeouts(
+            idle=settings.idle_timeout, half_close=settings.half_close_timeout, lifetime=settings.max_lifetime
+        )
+        self.self_dials = SelfDials(self.connections, reach=settings.connect_timeout)
+        self.next_id = next_id or itertools.count(1).__next__
+        deadlines = Deadlines(loop)
+        self._dials = DialContext(
+            poller=self.poller,
+            deadlines=deadlines,
+            resolver=Resolver(loop),
+            own=self.self_dials,
+            delay_acknowledgement=share == 1,
+        )
+        self._gate = Gate(
+            allow=settings.allow,
+            proxy_from=settings.proxy_protocol_from,
+            credentials=self.credentials if settings.tunnel == "source" else None,
+            timeout=settings.connect_timeout,
+            poller=self.poller,
+            deadlines=deadlines,
+            most_pending=max(1, min(MOST_PENDING, (self.connections.limit or MOST_PENDING) // 4)),
+        )
+        # Bound once: a logger that is not would be bound anew for every line.
+        self._access_log = structlog.get_logger().bind().info if settings.access_log else None
+
+    def served(self, route: Route) -> ServedRoute:
+        """Make what serves a route."""
+        settings = self.settings
+        upstream = Upstream(
+            route,
+            self._dials,
+            timeout=settings.connect_timeout,
+            credentials=self.credentials if settings.tunnel == "target" else None,
+        )
+        return ServedRoute(
+            configured=route,
+            upstream=upstream,
+            poller=self.poller,
+            connections=self.connections,
+            pipes=self.pipes,
+            gate=self._gate,
+            proxy_protocol=settings.proxy_protocol,
+            access_log=self._access_log,
+            keepalive=settings.keepalive,
+            debug=settings.log_level == "debug",
+        )
+
+    def close(self) -> None:
+        """Hand out no more events, and close the pipes. Sockets are their owners' to close, before this."""
+        self.poller.shut_down()
+        self.pipes.close()
+
+
+def claim_files(configuration: Configuration) -> Limits:
+    """Raise this process's limit of open files to what the kernel allows, and divide it up for a configuration."""
+    return divide(raise_files_limit(), listeners=sum(len(route.listen) for route in configuration.routes))
+
+
+def tunnel_credentials(settings: Settings) -> Credentials | None:
+    """Read the keys or certificates of a tunnel; None where there is none.
+
+    Raises:
+        ConfigurationError: the files cannot serve.
+    """
+    if settings.tunnel == "off":
+        return None
+    from ambassador.tunnel import Credentials, TunnelFiles
+
+    return Credentials(
+        TunnelFiles(
+            server_side=settings.tunnel == "source",
+            key=settings.tunnel_key_file,
+            certificate=settings.tunnel_cert_file,
+            private_key=settings.tunnel_private_key_file,
+            authority=settings.tunnel_ca_file,
+            peers=settings.tunnel_peers,
+        )
+    )
+
+
+def bind_all(configuration: Configuration) -> dict[str, list[socket.socket]]:
+    """Bind every listening socket of a configuration, or none; return each route's, by its name.
+
+    Raises:
+        StartError: an address is in use, not ours, or not allowed.
+    """
+    keepalive = configuration.settings.keepalive
+    with contextlib.ExitStack() as undo:
+        bound = {
+            route.name: [
+                undo.enter_context(bind(address, keepalive=keepalive, source=route.source)) for address in route.listen
+            ]
+            for route in configuration.routes
+        }
+        undo.pop_all()
+    return bound
