@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bench.chart import chart
 from bench.machine import describe, raise_file_limit
 from bench.network import leave_the_machines
+from bench.relays.ambassador import AMBASSADOR, before
 from bench.report import as_json, configurations
 from bench.results import Results
 from bench.runner import run_shape
@@ -36,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--runs", type=int, help=f"interleaved runs (default {RUNS}, with --quick {QUICK_RUNS})")
     made.add_argument("--quick", action="store_true", help="little work a run: a look, not a comparison")
     made.add_argument("--relay", action="append", metavar="NAME", help="only relays whose name begins so; repeatable")
+    made.add_argument("--before", type=Path, metavar="CHECKOUT", help="measure an earlier checkout beside this one")
     made.add_argument("--json", type=Path, metavar="FILE", help="write every sample")
     made.add_argument("--svg", type=Path, metavar="FILE", help="write the chart")
     made.add_argument("--configuration", action="store_true", help="show how each relay was run")
@@ -47,6 +49,8 @@ def measure(shapes: Sequence[Shape], arguments: argparse.Namespace, *, runs: int
     results = Results()
     chosen = tuple(arguments.relay or [""])
     for shape in shapes:
+        if arguments.before and shape.relays[0] is AMBASSADOR:
+            shape = replace(shape, relays=(AMBASSADOR, before(arguments.before), *shape.relays[1:]))  # noqa: PLW2901
         relays = [relay for relay in shape.relays if relay.name.startswith(chosen)]
         run_shape(shape, relays, scale, runs, results)
         print(f"\n{shape_table(shape, results)}", flush=True)

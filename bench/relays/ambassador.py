@@ -1,4 +1,4 @@
-"""Ambassador itself, run from this checkout by the interpreter that runs the bench."""
+"""Ambassador itself, run from this checkout, or from an earlier one, by the interpreter that runs the bench."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from bench.relays.model import Relay, at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 QUIET = {"AMBASSADOR_ADMIN": "off", "AMBASSADOR_ACCESS_LOG": "off"}
 
 
-def settings(listen: int, upstream: int, extra: Mapping[str, str]) -> dict[str, str]:
-    """Write the environment of one ambassador: a link variable, and *extra* settings."""
+def settings(listen: int, upstream: int, extra: Mapping[str, str], root: Path = ROOT) -> dict[str, str]:
+    """Write the environment of one ambassador of the checkout *root*: a link variable, and *extra* settings."""
     return {
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": str(root),
         f"A_PORT_{listen}_TCP": f"tcp://{at(upstream)}",
         "AMBASSADOR_BIND": LOOPBACK,
         **QUIET,
@@ -31,11 +32,13 @@ def settings(listen: int, upstream: int, extra: Mapping[str, str]) -> dict[str, 
     }
 
 
-def ambassador(listen: int, upstream: int, extra: Mapping[str, str], *, pipe_log: bool = False) -> Launch:
-    """Run one ambassador from *listen* to *upstream*."""
-    argv = (sys.executable, "-m", "ambassador")
+def ambassador(
+    listen: int, upstream: int, extra: Mapping[str, str], *, pipe_log: bool = False, root: Path = ROOT
+) -> Launch:
+    """Run one ambassador of the checkout *root* from *listen* to *upstream*."""
+    argv = (sys.executable, "-P", "-m", "ambassador")  # not from the folder that the bench was started in
     admin = extra.get("AMBASSADOR_ADMIN", "")
-    return Launch(argv, listen, settings(listen, upstream, extra), admin=admin, pipe_log=pipe_log)
+    return Launch(argv, listen, settings(listen, upstream, extra, root), admin=admin, pipe_log=pipe_log)
 
 
 def refusal(extra: Mapping[str, str]) -> str | None:
@@ -62,6 +65,15 @@ def single(name: str, extra: Mapping[str, str], *, pipe_log: bool = False) -> Re
 def with_admin(listen: int, upstream: int) -> tuple[Launch, ...]:
     """Run an ambassador that also answers admin requests, at a free port."""
     return (ambassador(listen, upstream, {"AMBASSADOR_ADMIN": at(free_port())}),)
+
+
+def before(root: Path) -> Relay:
+    """Make a relay of the ambassador of an earlier checkout, to measure what a change costs."""
+    return Relay(
+        "ambassador, before",
+        lambda listen, upstream: (ambassador(listen, upstream, {}, root=root),),
+        partial(refusal, {}),
+    )
 
 
 AMBASSADOR = single("ambassador", {})
