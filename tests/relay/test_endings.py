@@ -236,6 +236,17 @@ async def test_an_error_of_ours_ends_one_relay(monkeypatch: pytest.MonkeyPatch) 
         assert await other.upstream.receive() == b"fine"
 
 
+async def test_an_error_of_ours_after_the_end_is_told_all_the_same() -> None:
+    """What fails once both sockets are closed is no ending, and is reported."""
+    async with stage() as on:
+        link = on.link()
+        link.client.end()
+        link.upstream.end()
+        assert await link.ended() == "closed"
+        link.relay.fail(LookupError("late"))
+        assert [str(error) for error in link.errors] == ["late"]
+
+
 @WAYS
 async def test_what_an_ended_relay_leaves_is_freed_at_once(writer: str) -> None:
     """A relay that has ended holds no circle of references: its legs know neither it nor each other."""

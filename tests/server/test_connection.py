@@ -171,31 +171,6 @@ def test_connections_cut_by_the_drain_end_drained(ambassador: Launch, serve: Ser
     assert [line["end"] for line in running.named("connection.closed")] == ["drained"]
 
 
-FAILING = """
-from ambassador.relay.direction import Direction
-from tests.support.prelude import replace
-def broken(self):
-    raise LookupError("broken on purpose")
-replace(Direction, "pump", broken)
-"""
-
-
-def test_a_fault_of_ours_ends_failed(ambassador: Launch, serve: Serve, loop_name: str) -> None:
-    """An error inside ends the one connection by a reset, is logged with its name, and no other connection knows."""
-    server = serve()
-    running = ambassador(server.port, loop=loop_name, prelude=FAILING, settings={"LOG_LEVEL": "debug"})
-    with running.connect() as other, running.connect() as client:
-        server.client(1)
-        client.sendall(b"x")
-        assert final_error(client) is ConnectionResetError
-        (line,) = running.closed()
-        assert (line["end"], line["error"]) == ("failed", "LookupError: broken on purpose")
-        assert "LookupError" in running.wait_for("connection.failed")[0]["traceback"]
-        assert running.named("connection.closed") == [line]
-        reset(other)
-    running.closed(2)
-
-
 def test_the_access_log_can_be_off(ambassador: Launch, serve: Serve) -> None:
     """Without the access log no connection leaves a line."""
     running = ambassador(serve(echo).port, settings={"ACCESS_LOG": "off"})
@@ -329,57 +304,3 @@ def test_an_upstream_that_resets_at_once_is_never_an_orderly_end(ambassador: Lau
         server.shutdown(socket.SHUT_RDWR)
         thread.join()
     assert {line["end"] for line in running.closed(200)} == {"upstream_reset"}
-
-
-# The first socket of a client cannot be registered: what a user's limit of epoll watches does (epoll(7)).
-UNREGISTERED = """
-import errno
-from ambassador.server.connection import Connection
-from ambassador.net.poller import Poller
-from tests.support.prelude import replace
-failed, watching = [], Connection._while_dialling
-def fail_once(self, sock, handler):
-    if getattr(handler, "__func__", None) is watching and not failed:
-        failed.append(sock)
-        raise OSError(errno.ENOSPC, "No space left on device")
-    register(self, sock, handler)
-register = replace(Poller, "register", fail_once)
-"""
-# A fault that nobody expects, outside any connection.
-UNEXPECTED = """
-from ambassador.server.connections import Connections
-from tests.support.prelude import replace
-sweeps = []
-def sweep(self, now):
-    sweeps.append(now)
-    if len(sweeps) == 2:
-        raise ValueError("unexpected")
-replace(Connections, "sweep", sweep)
-"""
-
-
-def test_a_client_whose_start_fails_ends_failed(ambassador: Launch, serve: Serve) -> None:
-    """A fault before the dial resets that client, is told with its traceback at debug, and leaves the others alone."""
-    server = serve(echo)
-    running = ambassador(server.port, settings={"LOG_LEVEL": "debug"}, prelude=UNREGISTERED)
-    with running.connect() as client:
-        assert final_error(client) is ConnectionResetError
-    with running.connect() as client:
-        client.sendall(b"x")
-        assert client.recv(1) == b"x"
-    first, second = running.closed(2)
-    assert (first["end"], first["error"]) == ("failed", "OSError: [Errno 28] No space left on device")
-    assert second["end"] == "closed"
-    assert "in fail_once" in running.wait_for("connection.failed", id=first["id"])[0]["traceback"]
-    assert running.stop() == 0
-    assert running.lines == []
-
-
-def test_a_fault_that_nobody_expects_is_an_event(ambassador: Launch, serve: Serve) -> None:
-    """What nobody catches is one event, its traceback another at debug, and no line of another form."""
-    running = ambassador(serve(echo).port, settings={"LOG_LEVEL": "debug"}, prelude=UNEXPECTED)
-    error, debug = running.wait_for("ambassador.fault", 2)[:2]
-    assert error["error"] == "ValueError: unexpected"
-    assert "in sweep" in debug["traceback"]
-    running.stop()
-    assert running.lines == []
