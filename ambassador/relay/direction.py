@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 READ_BYTES = 65536
 # After this many bytes a direction lets the others have their turn, so that a bulk stream delays nobody for long.
 TURN_BYTES = 8 * READ_BYTES
-# A direction runs full when this many reads in a row fill the buffer, until as many turns in a row move less than this.
+# A direction runs full when this many reads in a row fill the buffer, until as many turns in a row move less than
+# `_STILL_FULL` bytes.
 _FULL_READS = 4
 _STILL_FULL = READ_BYTES // 4
 _NON_BLOCKING = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE if hasattr(os, "splice") else 0
@@ -36,6 +37,18 @@ VIEW = memoryview(_BUFFER)
 
 class Direction:
     """Copy from one leg to another, as far as both allow at the moment. No buffer is held unless the sink is full.
+
+    What it holds, and what `pump` does then:
+
+    | `_full` | `_pipe` | `blocked` | `_held` | next |
+    | --- | --- | --- | --- | --- |
+    | no | none | no | none | copies: reads into the shared buffer and sends from it |
+    | no, yes | none | yes | bytes | sends what is held, and reads nothing before all of it has gone |
+    | yes | none | no | none | borrows a pipe; copies on if it gets none |
+    | yes | one | no | none | splices |
+    | yes | one, filled | yes | none | splices out of the pipe, and nothing into it before it is empty |
+
+    When `over`, nothing is held and nothing moves. `_due` means that a turn is asked for, in each of these states.
 
     Attributes:
         moved: bytes that the sink's kernel took.
@@ -97,7 +110,7 @@ class Direction:
             except BlockingIOError:
                 sent = 0
             except OSError as error:
-                self.relay.lose(sink, error.errno or ECONNRESET)
+                self.relay.peer_gone(sink, error.errno or ECONNRESET)
                 return
             self.moved += sent
             if sent < count:
@@ -142,7 +155,7 @@ class Direction:
                 # What cut the last splice short was perhaps this error, which the kernel told nobody then. EPIPE, which
                 # tells of a reset after an end of stream, is what is left of any reset.
                 lost = ECONNRESET if pipe.short and error.errno == EPIPE else error.errno
-                self.relay.lose(self.sink, lost or ECONNRESET)
+                self.relay.peer_gone(self.sink, lost or ECONNRESET)
                 return
             pipe.short = sent < pipe.filled
             pipe.filled -= sent
@@ -209,7 +222,7 @@ class Direction:
         except BlockingIOError:
             sent = 0
         except OSError as error:
-            self.relay.lose(self.sink, error.errno or ECONNRESET)
+            self.relay.peer_gone(self.sink, error.errno or ECONNRESET)
             return -1
         if sent < len(data):
             self._held = memoryview(bytes(data[sent:]))
@@ -228,7 +241,7 @@ class Direction:
             self.source.readable = False
         else:
             self.over = True
-            self.relay.lose(self.source, error.errno or ECONNRESET)
+            self.relay.peer_gone(self.source, error.errno or ECONNRESET)
 
     def _again(self) -> None:
         """Go on in the next turn, once: an event in between must not win this direction a second turn a round."""
@@ -247,7 +260,7 @@ class Direction:
         except Exception as error:  # noqa: BLE001 - a connection ends here, the process does not
             relay.fail(error)
 
-    def give_up(self) -> None:
+    def stop(self) -> None:
         """Move nothing any more, and drop what is held."""
         self.over = True
         self.blocked = False
@@ -264,7 +277,7 @@ class Direction:
         except BlockingIOError:
             return False
         except OSError as error:
-            self.relay.lose(self.sink, error.errno or ECONNRESET)
+            self.relay.peer_gone(self.sink, error.errno or ECONNRESET)
             return False
         self.moved += sent
         if sent < len(held):

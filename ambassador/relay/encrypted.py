@@ -36,15 +36,15 @@ class Codec(Protocol):
         """Return the ciphertext that ends our way in order."""
 
 
-class Sealing(Direction):
+class Encrypt(Direction):
     """Encrypt what a plain source sends, into a tunnel. `moved` counts plaintext."""
 
-    __slots__ = ("_codec", "_ending", "_sealed")
+    __slots__ = ("_codec", "_ending", "_plaintext_held")
 
     def __init__(self, source: Leg, sink: Leg, relay: Relay, codec: Codec) -> None:
         super().__init__(source, sink, relay)
         self._codec = codec
-        self._sealed = 0  # how much plaintext is in what is held
+        self._plaintext_held = 0  # how much plaintext is in what is held
         self._ending = False
 
     def pump(self) -> None:
@@ -61,11 +61,11 @@ class Sealing(Direction):
                 self._ending = True
                 # A reset reads like an end of stream once its error was asked for; nothing must say that it was one,
                 # unless an end of stream came before it (EPIPE).
-                sealed = b"" if self.source.error not in {0, EPIPE} else self._codec.end()
+                ciphertext = b"" if self.source.error not in {0, EPIPE} else self._codec.end()
             else:
-                sealed = self._codec.encrypt(VIEW[:count])
-            self._sealed = count
-            if self._send(sealed) < len(sealed):
+                ciphertext = self._codec.encrypt(VIEW[:count])
+            self._plaintext_held = count
+            if self._send(ciphertext) < len(ciphertext):
                 return
             self.moved += count
             if self.moved >= turn_ends:
@@ -78,11 +78,11 @@ class Sealing(Direction):
         moved = self.moved
         done = super()._send_held()
         # Records are counted as the plaintext in them, when all of them have gone.
-        self.moved = moved + self._sealed if done else moved
+        self.moved = moved + self._plaintext_held if done else moved
         return done
 
 
-class Opening(Direction):
+class Decrypt(Direction):
     """Decrypt what comes out of a tunnel, for a plain sink. `moved` counts plaintext."""
 
     __slots__ = ("_codec",)
@@ -108,7 +108,7 @@ class Opening(Direction):
                 return
             if count == 0:
                 self.over = True
-                self.relay.lose(self.source, ECONNRESET)
+                self.relay.peer_gone(self.source, ECONNRESET)
                 return
             if not self._pass_on(self._codec.decrypt(VIEW[:count])):
                 return
@@ -130,18 +130,9 @@ class Opening(Direction):
             self.over = True
             self.source.reason = self._codec.broken
             self.source.error = EPROTO  # tells more than a reset that came along with it
-            self.relay.lose(self.source, EPROTO)
+            self.relay.peer_gone(self.source, EPROTO)
             return True
         if self._codec.ended:
             self.relay.read_to_end(self)
             return True
         return False
-
-
-def direction(source: Leg, sink: Leg, relay: Relay) -> Direction:
-    """Make the direction that fits two legs, of which one at most is in a tunnel."""
-    if sink.codec is not None:
-        return Sealing(source, sink, relay, sink.codec)
-    if source.codec is not None:
-        return Opening(source, sink, relay, source.codec)
-    return Direction(source, sink, relay)

@@ -17,11 +17,13 @@ _TROUBLE = poller.ERROR | poller.HANGUP | poller.ENDED | poller.URGENT
 
 
 class Leg:
-    """One socket of a relay. The relay closes it.
+    """One socket of a relay, which closes it; before there is a relay, whoever holds the leg does.
 
     Attributes:
         readable: whether a read may bring something; set by an event, cleared by EAGAIN or a short read.
         finishing: end of stream or an error is on its way, so a short read no longer proves the queue empty.
+        inbound: the direction that writes here.
+        outbound: the direction that reads here.
         codec: what encrypts and decrypts here, in a tunnel.
         error: the errno that ended the connection, or 0. What was received before it can still be read.
         reason: what more is to be said of the error.
@@ -31,9 +33,9 @@ class Leg:
         "codec",
         "error",
         "finishing",
-        "into",
+        "inbound",
         "muted",
-        "out",
+        "outbound",
         "readable",
         "reason",
         "relay",
@@ -42,8 +44,8 @@ class Leg:
         "urgent",
     )
 
-    into: Direction
-    out: Direction
+    inbound: Direction
+    outbound: Direction
     relay: Relay
 
     def __init__(self, sock: socket.SocketType, codec: Codec | None = None) -> None:
@@ -71,19 +73,19 @@ class Leg:
             if mask & _TROUBLE:
                 self._note_trouble(mask)
                 if self.error:
-                    relay.lose(self, self.error)
+                    relay.peer_gone(self, self.error)
                     return
-            if mask & poller.OUT and self.into.blocked:
-                self.into.pump()
+            if mask & poller.OUT and self.inbound.blocked:
+                self.inbound.pump()
             if mask & poller.IN:
                 self.readable = not relay.over
             if self.readable:
-                if self.out.blocked and not self.muted:
+                if self.outbound.blocked and not self.muted:
                     # More of what cannot be passed on yet: each segment would be an event to no purpose.
                     self.muted = True
                     relay.poller.mute(self.socket)
                 else:
-                    self.out.pump()
+                    self.outbound.pump()
         except Exception as error:  # noqa: BLE001 - a connection ends here, the process does not
             relay.fail(error)
 

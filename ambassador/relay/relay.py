@@ -6,6 +6,15 @@ The order of an ending, for a client C and an upstream U (and the same with the 
   sockets are closed, after the peers' kernels have taken what was sent.
 - A reset from C: what came before it still goes to U, nothing more goes to C. When U's kernel has acknowledged all of
   it (a reset discards the send queue), or has taken nothing for `RESET_PATIENCE`, U is reset.
+
+Who ends what, and what the owner hears:
+
+- `read_to_end`, of a direction at its source's end of stream: passes that on; after both, both sockets are closed in
+  order, and the owner hears `relay_over` with `closed`.
+- `peer_gone`, of a leg or a direction at an error, of the sweep at long silence: the other socket is reset once it has
+  what came before; the owner hears `relay_over`.
+- `cut`, of whoever knows why (drain, timeout, admin): both are reset at once; the owner hears nothing.
+- `fail`, of whoever catches an error of ours: both are reset at once, unless they are closed; it hears `relay_failed`.
 """
 
 from __future__ import annotations
@@ -17,14 +26,14 @@ from typing import TYPE_CHECKING, Protocol
 from ambassador.metrics import End
 from ambassador.net import tcp
 from ambassador.net.tcp import reset_on_close
-from ambassador.relay.encrypted import direction
+from ambassador.relay.direction import Direction
+from ambassador.relay.encrypted import Decrypt, Encrypt
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
     from ambassador.net.poller import Poller
-    from ambassador.relay.direction import Direction
     from ambassador.relay.leg import Leg
     from ambassador.relay.pipes import Pipes
 
@@ -49,6 +58,15 @@ class RelayOwner(Protocol):
         """Take note that both sockets are closed because of an error of our own; may come after `relay_over`."""
 
 
+def choose(source: Leg, sink: Leg, relay: Relay) -> Direction:
+    """Make the direction that fits two legs, of which one at most is in a tunnel. The one place that knows them all."""
+    if sink.codec is not None:
+        return Encrypt(source, sink, relay, sink.codec)
+    if source.codec is not None:
+        return Decrypt(source, sink, relay, source.codec)
+    return Direction(source, sink, relay)
+
+
 class Relay:
     """Relay between two connected, non-blocking sockets that are registered with *poller*, and close both.
 
@@ -70,10 +88,10 @@ class Relay:
         self.pipes = pipes
         self.owner = owner
         self.over = False
-        self.up: Direction = direction(client, upstream, self)
-        self.down: Direction = direction(upstream, client, self)
-        for leg, out, into in ((client, self.up, self.down), (upstream, self.down, self.up)):
-            leg.relay, leg.out, leg.into = self, out, into
+        self.up = choose(client, upstream, self)
+        self.down = choose(upstream, client, self)
+        for leg, outbound, inbound in ((client, self.up, self.down), (upstream, self.down, self.up)):
+            leg.relay, leg.outbound, leg.inbound = self, outbound, inbound
         self._lost: Leg | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._progress = (0, 0)
@@ -93,10 +111,10 @@ class Relay:
             tcp.acknowledge(self.upstream.socket)  # a server sees a client that comes and is reset, not nobody
         for leg in (self.client, self.upstream):
             if leg.error and not self.over:
-                self.lose(leg, leg.error)
+                self.peer_gone(leg, leg.error)
             # Early data and the rest of a handshake wait for no event.
-            if not self.over and (leg.readable or leg.out.blocked or leg.codec):
-                leg.out.resume()
+            if not self.over and (leg.readable or leg.outbound.blocked or leg.codec):
+                leg.outbound.resume()
         if not self.over:
             # The dial left that to the first bytes. A server that speaks first waits for it, and so does a SYN proxy,
             # which opens no window before, so that no byte has left by now.
@@ -112,39 +130,39 @@ class Relay:
             self.cut()
         self.owner.relay_failed(error)
 
-    def lose(self, leg: Leg, error: int) -> None:
+    def peer_gone(self, leg: Leg, error: int) -> None:
         """Treat the peer of *leg* as gone: nothing goes there any more, what it sent before still goes on."""
         leg.error = leg.error or error
         leg.readable = leg.finishing = True
         if self._lost is None:
             self._lost = leg
-            leg.into.give_up()
-            leg.out.resume()
+            leg.inbound.stop()
+            leg.outbound.resume()
             self._since = self.poller.loop.time()
         elif self._lost is leg:
-            leg.out.resume()
+            leg.outbound.resume()
         else:
             self._close(reset=(self.client, self.upstream))
             self._report()
         if not self.over:
-            self._part(_FIRST_LOOK)
+            self._reset_when_delivered(_FIRST_LOOK)
 
     def read_to_end(self, direction: Direction) -> None:
         """Take note that all was moved one way, up to the source's end of stream or error."""
-        direction.give_up()
+        direction.stop()
         if direction.source.error:
             if direction.source.error == errno.EPIPE:
                 # The reset came after an end of stream (the kernel says ECONNRESET otherwise), which still goes first.
                 self._shut(direction.sink)
-            return  # `_part` ends this relay
-        if not direction.sink.out.over:
+            return  # `_reset_when_delivered` ends this relay
+        if not direction.sink.outbound.over:
             self._shut(direction.sink)
         elif self.up.moved <= _SHORT_STREAM and self.down.moved <= _SHORT_STREAM:
             self._close()
             self.owner.relay_over(End.CLOSED)
         else:
             self._shut(direction.sink)
-            self._linger(_FIRST_LOOK)
+            self._close_when_delivered(_FIRST_LOOK)
 
     def _shut(self, leg: Leg) -> None:
         """Pass end of stream on. A leg that is broken already will say so by an event."""
@@ -153,32 +171,32 @@ class Relay:
         except OSError:
             return
 
-    def _linger(self, delay: float) -> None:
+    def _close_when_delivered(self, delay: float) -> None:
         """Close when nothing is left to send: a queue without a process is given up sooner, or with its container."""
         if any(tcp.unacknowledged(leg.socket) > 1 for leg in (self.client, self.upstream)):
-            self._look_again(self._linger, delay)
+            self._look_again(self._close_when_delivered, delay)
         else:
             self._close()
             self.owner.relay_over(End.CLOSED)
 
-    def _part(self, delay: float) -> None:
+    def _reset_when_delivered(self, delay: float) -> None:
         """Reset the other side, as the lost one was, once it has all that came before or takes nothing any more."""
         lost = self._lost
         assert lost is not None  # noqa: S101 - `lose` says so
         other = self.upstream if lost is self.client else self.client
         left = tcp.unacknowledged(other.socket)
         now = self.poller.loop.time()
-        if self._progress != (left, lost.out.moved):
-            self._progress = (left, lost.out.moved)
+        if self._progress != (left, lost.outbound.moved):
+            self._progress = (left, lost.outbound.moved)
             self._since = now
         # Of a peer that nobody heard of for long no end will be read; there is nothing more when nothing is readable.
-        delivered = lost.out.over or not (lost.readable or lost.out.blocked)
+        delivered = lost.outbound.over or not (lost.readable or lost.outbound.blocked)
         if (left == 0 and delivered) or now - self._since >= RESET_PATIENCE:
             # The lost one, too: it may be alive, and only have broken the tunnel's rules.
             self._close(reset=(other, lost))
             self._report()
         else:
-            self._look_again(self._part, delay)
+            self._look_again(self._reset_when_delivered, delay)
 
     def _look_again(self, look: Callable[[float], None], delay: float) -> None:
         if self._timer is not None:
@@ -205,7 +223,7 @@ class Relay:
         for leg in (self.client, self.upstream):
             self.poller.close(leg.socket)
             leg.readable = False
-            leg.out.give_up()
+            leg.outbound.stop()
         # What is left holds no circle, so that it is freed now and not by the next round of the garbage collector.
         for leg in (self.client, self.upstream):
-            del leg.out.relay, leg.relay, leg.out, leg.into
+            del leg.outbound.relay, leg.relay, leg.outbound, leg.inbound

@@ -85,5 +85,5 @@ def _look_for_death(connection: Connection, now: float) -> None:
             # Only from now on is an answer known to be owed: before, there may have been nothing to say.
             leg.silent_since = now
         elif now - leg.silent_since >= DEAD_AFTER:
-            relay.lose(leg, errno.ETIMEDOUT)
+            relay.peer_gone(leg, errno.ETIMEDOUT)
             return

@@ -188,7 +188,7 @@ async def test_a_dead_peer_is_told_from_a_reset(writer: str, monkeypatch: pytest
     async with stage() as on:
         link = on.link()
         _, sink = link.ends(writer)
-        link.relay.lose(link.relay.client if writer == "client" else link.relay.upstream, errno.ETIMEDOUT)
+        link.relay.peer_gone(link.relay.client if writer == "client" else link.relay.upstream, errno.ETIMEDOUT)
         await sink.to_reset()
         assert await link.ended() == "peer_dead"
 
@@ -257,7 +257,7 @@ async def test_what_an_ended_relay_leaves_is_freed_at_once(writer: str) -> None:
         sink.end()
         assert await link.ended() == "closed"
         assert not hasattr(link.relay.client, "relay")
-        assert not hasattr(link.relay.upstream, "out")
+        assert not hasattr(link.relay.upstream, "outbound")
         assert link.relay.client.socket.fileno() == link.relay.upstream.socket.fileno() == -1
 
 
@@ -289,7 +289,7 @@ async def test_both_sides_lost_are_both_reset(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(tcp, "unacknowledged", lambda _socket: 1)
     async with stage() as on:
         link = on.link()
-        link.relay.lose(link.relay.client, errno.ETIMEDOUT)
+        link.relay.peer_gone(link.relay.client, errno.ETIMEDOUT)
         link.upstream.reset()
         assert await link.ended() == "peer_dead"
         assert await link.client.to_reset() == b""

@@ -29,7 +29,7 @@ class Relay:
         self.over = False
         self.lost: list[tuple[str, int]] = []
 
-    def lose(self, leg: Leg, error: int) -> None:
+    def peer_gone(self, leg: Leg, error: int) -> None:
         """Note it, and be over."""
         self.lost.append((leg.socket, error))
         self.over = True
