@@ -191,7 +191,7 @@ class _Logger:
     """What structlog calls with the finished line."""
 
     def __init__(self, output: Output) -> None:
-        self.debug = self.info = self.warning = self.error = self.critical = output.line
+        self.debug = self.info = self.warning = self.error = output.line
 
 
 # One list for all loggers, those that were used before included, so that `prepend` reaches each of them.

@@ -1,4 +1,4 @@
-"""From the environment to the configuration, in one call: the only thing that the commands need from this room."""
+"""From the environment to the whole configuration, in one call."""
 
 from __future__ import annotations
 
@@ -10,20 +10,18 @@ from ambassador.config.environment import read_settings
 from ambassador.config.links import find_links
 from ambassador.config.merge import merge
 from ambassador.config.no_routes import no_route
-from ambassador.config.routes import Decision, Route
 from ambassador.config.routes_setting import ROUTES, explicit_routes
 from ambassador.config.rules import admin_problems, tunnel_problems, warnings
-from ambassador.config.settings import Settings
 from ambassador.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from ambassador.config.routes import Decision, Route
+    from ambassador.config.settings import Settings
     from ambassador.errors import Problem
 
     Examine = Callable[[Settings], Sequence[Problem]]
-
-__all__ = ["Configuration", "Decision", "Route", "Settings", "read"]
 
 # Where one of these could not be read, what would clash and what would be missing is not known.
 _ROUTING = frozenset({"admin", "bind", "links", "routes"})
@@ -31,12 +29,13 @@ _ROUTING = frozenset({"admin", "bind", "links", "routes"})
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """All that an ambassador is told.
+    """A checked configuration: nothing in it can be wrong in itself, and nothing in it changes.
 
     Attributes:
+        settings: every AMBASSADOR_* setting, given or by default.
         routes: at least one, sorted by port.
         decisions: what became of every variable that looks like a link, and of every explicit route.
-        warnings: what works but is hardly meant, a line each.
+        warnings: what works but is probably not intended, one line each.
     """
 
     settings: Settings
@@ -55,11 +54,12 @@ def read(
 ) -> Configuration:
     """Read the configuration from an environment, from the command's ROUTEs, and from files that variables name.
 
-    *hosts* is the text of /etc/hosts, for advice only. *examine* looks at what no text tells, such as the files of a
-    tunnel whose settings are well, so that its problems are told with the others.
+    *environ* and *arguments* are not looked at again. *hosts* is the text of /etc/hosts, for advice only. *python* is
+    the version that the tunnel would run on. *examine* looks at what the text does not say, such as the files of a
+    tunnel whose settings are valid; its problems are reported with the others.
 
     Raises:
-        ConfigurationError: something is wrong; it carries everything that is.
+        ConfigurationError: something is wrong; it carries every problem that was found.
     """
     reading = read_settings(environ)
     settings = reading.settings

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import socket
 import struct
 import time
 from pathlib import Path
 
-# Addresses come and go with networks that a container joins or leaves.
-_BELIEVED_FOR = 5.0
-_REMEMBERED = 1024
+# Seconds for which an answer is kept: addresses come and go with the networks that a container joins or leaves.
+_CACHE_SECONDS = 5.0
+# The most answers kept at once; when it is full all are forgotten and asked again, so memory stays bounded.
+_CACHE_SIZE = 1024
 
 # linux/netlink.h, linux/rtnetlink.h.
 _NLMSGHDR = struct.Struct("=IHHII")
@@ -20,16 +22,16 @@ _RTM_NEWROUTE, _RTM_GETROUTE, _NLM_F_REQUEST, _RTA_DST, _RTN_LOCAL = 24, 26, 1, 
 _ANSWER_SECONDS = 0.1
 
 
-def _first_ephemeral_port() -> int:
-    """Return the lowest port that the kernel picks by itself (ip_local_port_range, ip(7))."""
+@functools.cache
+def first_ephemeral_port() -> int:
+    """Return the lowest port that the kernel picks by itself (ip_local_port_range, ip(7)), as of the first call.
+
+    A dial of a lower port cannot be given that very port as its own, and so cannot connect to itself.
+    """
     try:
         return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
     except (OSError, ValueError, IndexError):
         return 1024  # unprivileged ports: as low as anybody sets it
-
-
-# A dial of a lower port cannot be given that very port, and so cannot meet itself.
-FIRST_EPHEMERAL_PORT = _first_ephemeral_port()
 
 
 class LocalAddresses:
@@ -39,12 +41,15 @@ class LocalAddresses:
         self._known: dict[str, tuple[bool, float]] = {}
 
     def has(self, address: str) -> bool:
-        """Tell whether *address*, IPv4 or IPv6, is one of this machine's own."""
+        """Tell whether *address*, an IPv4 or IPv6 address, is one of this machine's own.
+
+        The unspecified addresses are, too. Answers are up to five seconds old. Blocks for a tenth of a second at most.
+        """
         now = time.monotonic()
         known = self._known.get(address)
-        if known is not None and now - known[1] < _BELIEVED_FOR:
+        if known is not None and now - known[1] < _CACHE_SECONDS:
             return known[0]
-        if len(self._known) >= _REMEMBERED:
+        if len(self._known) >= _CACHE_SIZE:
             self._known.clear()
         local = _can_bind(address)
         self._known[address] = (local, now)

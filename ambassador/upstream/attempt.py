@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from ambassador.metrics import End
 from ambassador.net import poller, tcp
 from ambassador.net.address import written
-from ambassador.net.local import FIRST_EPHEMERAL_PORT
+from ambassador.net.local import first_ephemeral_port
 from ambassador.net.sockets import dialling_socket, met_itself
 from ambassador.net.tcp import reset_on_close
 from ambassador.relay import Leg
@@ -137,7 +137,7 @@ class Attempt:
                 self.cancel()
                 self._owner.missed(error_number)
         elif mask & poller.OUT:
-            if self._endpoint.port >= FIRST_EPHEMERAL_PORT and met_itself(sock):
+            if self._endpoint.port >= first_ephemeral_port() and met_itself(sock):
                 self.cancel()
                 self._owner.missed(errno.ECONNREFUSED)
             else:

@@ -56,7 +56,7 @@ def test_a_limit_that_is_wrong_about_itself_only_pauses(ambassador: Launch, serv
 from ambassador.server import wiring
 from ambassador.net.limits import Limits
 from tests.support.prelude import replace
-replace(wiring, "divide", lambda files, *, listeners: Limits(files=files, connections=1000, admin=2, pipes=1))
+replace(wiring, "divide", lambda files, *, listeners: Limits(connections=1000, admin=2, pipes=1))
 """
     settings = {"CONNECT_TIMEOUT": "60s"}
     running = ambassador(serve(echo).port, loop=loop_name, files=64, prelude=prelude, settings=settings)

@@ -222,7 +222,7 @@ async def test_a_connection_to_itself_is_taken_for_a_refusal(monkeypatch: pytest
         return sock
 
     monkeypatch.setattr(attempt_module, "dialling_socket", own_port)
-    monkeypatch.setattr(attempt_module, "FIRST_EPHEMERAL_PORT", 1)
+    monkeypatch.setattr(attempt_module, "first_ephemeral_port", lambda: 1)
     async with dialling() as on:
         assert await on.call(on.upstream(port, timeout=0.3)).answered() == "connect_refused"
 
