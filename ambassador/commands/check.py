@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ambassador.net.address import Address, is_ip
+from ambassador.net.address import Address, is_ip, listen_text
 from ambassador.upstream.resolve import HostsFile
 
 if TYPE_CHECKING:
@@ -49,14 +49,10 @@ def run(configuration: Configuration, *, as_json: bool, dial: bool = False) -> i
 def _describe(route: Route, hosts: HostsFile) -> dict[str, Any]:
     return {
         "route": route.name,
-        "listen": [_listen(str(address)) for address in route.listen],
+        "listen": [listen_text(address) for address in route.listen],
         "source": route.source,
         "upstream": [_resolve(endpoint, hosts) for endpoint in route.endpoints],
     }
-
-
-def _listen(text: str) -> str:
-    return f"*{text}" if text.startswith(":") else text
 
 
 def _resolve(endpoint: Endpoint, hosts: HostsFile) -> dict[str, Any]:

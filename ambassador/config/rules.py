@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ambassador.config.addresses import overlap
 from ambassador.config.problems import shown
 from ambassador.errors import Problem
-from ambassador.net.address import bracketed
+from ambassador.net.address import listen_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -52,7 +52,7 @@ def admin_problems(settings: Settings, routes: Iterable[Route], decisions: Itera
         Problem(
             shown(route.source),
             values.get(route.name, ""),
-            f"listens on port {admin.port}, and so does AMBASSADOR_ADMIN={bracketed(admin.host) or '*'}:{admin.port}",
+            f"listens on port {admin.port}, and so does AMBASSADOR_ADMIN={listen_text(admin)}",
             "give AMBASSADOR_ADMIN another port, or set it to off",
         )
         for route in routes

@@ -10,19 +10,29 @@ MAX_PORT = 65535
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A host, by name or by number, and a TCP port. An empty host stands for every local address."""
+    """A host and a TCP port.
+
+    Attributes:
+        host: a name, or an IP address without brackets; empty for every address of this machine, to listen on.
+        port: 0 to 65535.
+    """
 
     host: str
     port: int
 
     def __str__(self) -> str:
-        """Write the address so that `parse_address` reads it back."""
+        """Write HOST:PORT, which `config.addresses` reads back."""
         return written(self.host, self.port)
 
 
 def written(host: str, port: int) -> str:
-    """Write an address without making an object of it first."""
+    """Write HOST:PORT without making an `Address` of it first."""
     return f"{bracketed(host)}:{port}"
+
+
+def listen_text(address: Address) -> str:
+    """Write a listen address for people: `*:PORT` where it is every address of this machine."""
+    return written(address.host or "*", address.port)
 
 
 def bracketed(host: str) -> str:

@@ -11,6 +11,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from ambassador.errors import StartError
+from ambassador.net.address import listen_text
 from ambassador.net.tcp import bound_backoff, set_keepalive
 
 if TYPE_CHECKING:
@@ -27,11 +28,11 @@ _STREAM = socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 
 
 def bind(address: Address, *, keepalive: float, source: str = "") -> socket.socket:
-    """Return a socket that listens on *address*; an empty host is every address, IPv4 and IPv6.
+    """Return a socket that listens on *address*; an empty host is every address, IPv4 and IPv6. The caller closes it.
 
-    *source* is the variable that the address comes from, for the error.
-
-    TCP_NODELAY, SO_OOBINLINE and keepalive are set here, since on Linux an accepted socket inherits them.
+    *keepalive* is the idle time in seconds before the kernel probes a peer, 0 for no probes; *source* is the variable
+    that the address comes from, for the error. TCP_NODELAY, SO_OOBINLINE and keepalive are set here, since on Linux an
+    accepted socket inherits them.
 
     Raises:
         StartError: the address is in use, not ours, or not allowed.
@@ -48,7 +49,7 @@ def bind(address: Address, *, keepalive: float, source: str = "") -> socket.sock
             return _bound(socket.AF_INET, "0.0.0.0", address.port, keepalive)
     except OSError as error:
         of = f" ({source})" if source else ""
-        raise StartError(f"cannot listen on {address}{of}: {os.strerror(error.errno or 0)}") from error
+        raise StartError(f"cannot listen on {listen_text(address)}{of}: {os.strerror(error.errno or 0)}") from error
 
 
 def _bound(family: int, host: str, port: int, keepalive: float) -> socket.socket:
@@ -73,10 +74,11 @@ def _bound(family: int, host: str, port: int, keepalive: float) -> socket.socket
 
 
 def ignore_newcomers(sock: socket.socket) -> None:
-    """Have the kernel drop every SYN, so that nobody comes between the last accept and the close that would reset them.
+    """Have the kernel drop every SYN to a listening socket.
 
-    A client that is ignored asks again a second later, and is refused by then. Where the kernel takes no filter, those
-    few microseconds stay.
+    The close that follows would otherwise reset whoever connects after the last accept. A client whose SYN is dropped
+    sends it again a second later (RFC 6298), and is refused by then. Where the kernel takes no filter, a gap of a few
+    microseconds stays.
     """
     code = array.array("B", _NO_SYN)
     address, size = code.buffer_info()
@@ -88,7 +90,7 @@ def dialling_socket(host: str) -> socket.SocketType:
     """Return a non-blocking socket that can connect to the IP address *host*. The caller closes it.
 
     Raises:
-        OSError: no descriptor or no memory is to be had, or the machine does not speak this family.
+        OSError: descriptors or memory have run out, or the machine does not support this family.
     """
     # The base of socket.socket: what that adds, making files, costs Python code at each start and close.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -12,6 +12,7 @@ import structlog
 
 import ambassador
 from ambassador.metrics import End
+from ambassador.net.address import listen_text
 from ambassador.server import reload
 from ambassador.server.listener import Listener
 from ambassador.server.routing import Routing
@@ -212,9 +213,3 @@ def log_ready(configuration: Configuration, *, max_connections: int | None) -> N
         routes=len(configuration.routes),
         max_connections=max_connections,
     )
-
-
-def listen_text(address: object) -> str:
-    """Write a listen address for people: no host means every address."""
-    text = str(address)
-    return f"*{text}" if text.startswith(":") else text

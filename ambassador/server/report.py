@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Final, Protocol, TypedDict
 
 import ambassador
+from ambassador.net.address import listen_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -152,7 +153,7 @@ def _route(route: ServedRoute, moved: tuple[int, int]) -> RouteReport:
     counters = route.counters
     return {
         "name": route.name,
-        "listen": [f"*{address}" if not address.host else str(address) for address in route.configured.listen],
+        "listen": [listen_text(address) for address in route.configured.listen],
         "source": route.configured.source,
         "active": counters.active,
         "ends": dict(counters.ends.items()),
