@@ -1,4 +1,4 @@
-"""Start the command line; the health check, which runs every few seconds, without all that it does not need."""
+"""Start the command line. The health check, which runs every few seconds, is started without importing it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def open_standard_streams() -> None:
 
 
 def end_standard_streams() -> None:
-    """Flush what was said; what nobody takes goes to /dev/null, or the interpreter would end with 120 over it."""
+    """Flush the output. What cannot be written goes to /dev/null, or the interpreter would exit with code 120."""
     for number, stream in enumerate((sys.stdout, sys.stderr), start=1):
         try:
             stream.flush()
@@ -27,12 +27,12 @@ def end_standard_streams() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
 
-# Commands that do not serve: a signal does to them what it does to any program.
-_ERRANDS = frozenset({"check", "healthcheck", "wait", "status", "keygen", "demo"})
+# Commands that print an answer and end: signals keep their usual effect on them.
+_ONE_SHOT = frozenset({"check", "healthcheck", "wait", "status", "keygen", "demo"})
 
 
-def heed_signals() -> None:
-    """End a start at SIGTERM, which the kernel would keep from a process 1 without a handler, and not at SIGHUP."""
+def handle_signals() -> None:
+    """Let SIGTERM end a start, and SIGHUP not: the kernel delivers no signal to process 1 without a handler."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # nobody was served yet
     # Not SIG_IGN, which whatever is started from here would inherit.
     signal.signal(signal.SIGHUP, lambda *_: None)
@@ -41,8 +41,8 @@ def heed_signals() -> None:
 def main() -> None:
     """Run `ambassador` with the arguments of this process, and exit with its code."""
     open_standard_streams()
-    if not _ERRANDS.intersection(sys.argv[1:2]):
-        heed_signals()
+    if not _ONE_SHOT.intersection(sys.argv[1:2]):
+        handle_signals()
     if sys.argv[1:] == ["healthcheck"]:
         from ambassador.commands.healthcheck import main as run
     else:

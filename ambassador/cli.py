@@ -27,23 +27,23 @@ _FAILED = 1
 _MISCONFIGURED = 2
 
 
-class _Errand(click.Command):
+class _OneShot(click.Command):
     """A command that prints an answer and ends."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
         except OSError as error:
-            if error.errno == errno.EPIPE:  # click's: whoever reads has read enough
+            if error.errno == errno.EPIPE:  # the reader is gone, as in `check | head`: click ends quietly
                 raise
-            # Whatever else the system refuses is met where it happens: this is the answer itself, on a full disk.
-            raise StartError(f"cannot write the answer: {error.strerror}") from error
+            # Commands handle the errors of their own work; what arrives here is standard output, on a full disk say.
+            raise StartError(f"cannot write the output: {error.strerror}") from error
 
 
 class _DefaultToRun(click.Group):
     """Understand `ambassador`, `ambassador ROUTE…` and `ambassador HOST PORT` as `ambassador run …`."""
 
-    command_class = _Errand
+    command_class = _OneShot
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args or args[0] == "--" or (args[0] not in self.commands and not args[0].startswith("-")):

@@ -279,7 +279,7 @@ def test_a_problem_that_nobody_hears_is_still_exit_code_2(arguments: tuple[str, 
 @pytest.mark.parametrize("arguments", [("check",), ("check", "--json"), ("keygen",)])
 def test_an_answer_that_cannot_be_written_is_exit_code_1(arguments: tuple[str, ...]) -> None:
     """On a full disk the one line of standard error says so; where nobody reads there is none."""
-    full = "ambassador: cannot write the answer: No space left on device\n"
+    full = "ambassador: cannot write the output: No space left on device\n"
     assert code_and_errors(">/dev/full", *arguments, **LINK) == (1, full)
     assert code_and_errors(">&0", *arguments, **LINK) == (1, "")
 

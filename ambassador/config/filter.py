@@ -20,7 +20,7 @@ _RIGHT = "write aliases like redis,web_*,!web_old, or off"
 
 @dataclass(frozen=True, slots=True)
 class LinkFilter:
-    """Which links become routes: patterns in the form of `plain`, and none included means all."""
+    """Which links become routes: patterns in the form of `normalised`, and none included means all."""
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
@@ -28,7 +28,7 @@ class LinkFilter:
 
     def why_not(self, alias: str) -> str | None:
         """Say why the link *alias* is not served, or None when it is."""
-        name = plain(alias)
+        name = normalised(alias)
         if self.off:
             return "AMBASSADOR_LINKS is off"
         if any(fnmatchcase(name, pattern) for pattern in self.exclude):
@@ -47,11 +47,11 @@ class LinkFilter:
 
     def absent(self, aliases: Iterable[str]) -> list[str]:
         """Return what is included by its full name and is none of *aliases*, in lower case."""
-        there = set(map(plain, aliases))
+        there = set(map(normalised, aliases))
         return [name.lower() for name in self.include if "*" not in name and name not in there]
 
 
-def plain(alias: str) -> str:
+def normalised(alias: str) -> str:
     """Write an alias so that case, `-` and `_` make no difference."""
     return alias.upper().replace("-", "_")
 
@@ -67,7 +67,7 @@ def link_filter(text: str) -> LinkFilter:
     include: list[str] = []
     exclude: list[str] = []
     for name in map(str.strip, text.split(",")):
-        pattern = plain(name.removeprefix("!"))
+        pattern = normalised(name.removeprefix("!"))
         if not pattern:
             raise Invalid("has an empty name", _RIGHT)
         if not _PATTERN.fullmatch(pattern):

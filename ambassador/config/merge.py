@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ambassador.config.addresses import overlap, without_covered
-from ambassador.config.filter import plain
+from ambassador.config.filter import normalised
 from ambassador.config.problems import shown
 from ambassador.config.routes import Decision, Endpoint, Route
 from ambassador.config.routes_setting import Explicit
@@ -56,7 +56,7 @@ class _Merge:
     wanted: LinkFilter
     drafts: list[_Draft] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
-    beaten: list[Link] = field(default_factory=list)
+    overridden: list[Link] = field(default_factory=list)
 
     def add_explicit(self, new: Explicit) -> None:
         """Take in an explicit route, with those before it that listen on the same and dial the same."""
@@ -80,7 +80,7 @@ class _Merge:
         links = sorted(links, key=lambda link: (len(link.alias), link.alias, link.source))
         deciding = [draft for draft in self.drafts if draft.port == port]
         if deciding:
-            self.beaten += links
+            self.overridden += links
             for draft in deciding:
                 draft.alias = _alias_for(draft, links)
             return
@@ -123,8 +123,8 @@ def _named(work: _Merge) -> Merged:
         decisions.append(_decision(first, name, _follows(draft.endpoints)))
         same = first.text if isinstance(first, Explicit) else first.source
         decisions += [_decision(other, name, f"the same as {same}") for other in others]
-    beaten = [_decision(link, None, f"an explicit route decides for port {link.port}") for link in work.beaten]
-    return Merged(tuple(routes), decisions + beaten, work.problems)
+    overridden = [_decision(link, None, f"an explicit route decides for port {link.port}") for link in work.overridden]
+    return Merged(tuple(routes), decisions + overridden, work.problems)
 
 
 def _name(draft: _Draft, *, alone: bool) -> str:
@@ -159,7 +159,7 @@ def _clash(first: Link, others: list[Link], wanted: LinkFilter) -> Problem:
     rivals = f"{shown(second.source)}={second.text}" + (f" and {more} more" if more else "")
     endpoints = ",".join(map(str, _addresses(first.endpoints)))
     right = f"decide by AMBASSADOR_ROUTES={first.port}={shown(endpoints)}"
-    if plain(first.alias) != plain(second.alias):
+    if normalised(first.alias) != normalised(second.alias):
         right = f"{wanted.leave_out(shown(second.alias))}, or {right}"
     return Problem(
         shown(first.source),

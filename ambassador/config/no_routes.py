@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ambassador.config.addresses import upstream_address
-from ambassador.config.filter import plain
+from ambassador.config.filter import normalised
 from ambassador.config.hosts import hosts_lines
 from ambassador.config.links import link_name
 from ambassador.config.problems import Invalid, shown
@@ -29,8 +29,8 @@ _CONTAINER_ID = re.compile(r"[0-9a-f]{12}")
 
 def no_route(environ: Mapping[str, str], hosts: str, ignored: Sequence[Decision], wanted: LinkFilter) -> Problem:
     """Say what was looked for, what became of what looked like it, and what to add."""
-    aliases = {plain(name.alias) for name in map(link_name, environ) if name}
-    linked = [alias for alias in linked_names(hosts, environ.get("HOSTNAME", "")) if plain(alias) not in aliases]
+    aliases = {normalised(name.alias) for name in map(link_name, environ) if name}
+    linked = [alias for alias in linked_names(hosts, environ.get("HOSTNAME", "")) if normalised(alias) not in aliases]
     if "KUBERNETES_SERVICE_HOST" in environ:
         linked = []  # a pod's hostAliases, which nobody ever set variables for
     wrong = _LOOKED_FOR
@@ -72,7 +72,7 @@ def linked_names(hosts: str, own_name: str) -> Iterator[str]:
 
 def _option(alias: str, environ: Mapping[str, str]) -> str:
     """Write the option that makes the link *alias*; its port is known where a variable <ALIAS>_PORT has it."""
-    name = plain(alias)
+    name = normalised(alias)
     try:
         port = str(upstream_address(environ.get(f"{name}_PORT", "").removeprefix("tcp://")).port)
     except Invalid:

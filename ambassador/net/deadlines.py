@@ -1,4 +1,4 @@
-"""Deadlines for many owners with one timer, where a twentieth of a second is exact enough."""
+"""Deadlines for many owners with one timer, where a twentieth of a second is precise enough."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import asyncio
 
-# Dials are timed in hundreds of milliseconds and up; one handle of the event loop for each would cost more than this.
+# Seconds. Dials are timed in hundreds of milliseconds and up; a timer of the event loop for each would cost more.
 TICK = 0.05
 
 
 class Expiring(Protocol):
-    """Whoever can be late."""
+    """What has a deadline. Hashable by identity: it is the key of its own deadline."""
 
     def expire(self) -> None:
-        """Take note that the deadline has passed; it is cleared already."""
+        """Act on the deadline, which has passed and is cleared already. May set a new one."""
 
 
 class Deadlines:
-    """Keep at most one deadline an owner, and call its `expire` within `TICK` after it has passed."""
+    """Keep at most one deadline per owner, and call its `expire` within `TICK` after it has passed.
+
+    An `expire` that raises costs no other owner its call: those that are left are called a tick later.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -27,7 +30,7 @@ class Deadlines:
         self._ticking = False
 
     def set(self, owner: Expiring, when: float) -> None:
-        """Set or move the owner's deadline to the event loop's time *when*."""
+        """Set or move the owner's deadline to *when*, in seconds on the event loop's clock (`loop.time()`)."""
         self._when[owner] = when
         if not self._ticking:
             self._ticking = True
@@ -38,7 +41,7 @@ class Deadlines:
         self._when.pop(owner, None)
 
     def _tick(self) -> None:
-        # Whatever goes wrong with one owner, the others have their time.
+        # If one owner raises, the others still expire: with the next tick.
         try:
             self._expire(self._loop.time())
         finally:

@@ -26,76 +26,89 @@ ENDED = select.EPOLLRDHUP
 HANGUP = select.EPOLLHUP
 ERROR = select.EPOLLERR
 
-# The kernel announces each segment as perhaps urgent, too: to hear of none, both have to go.
-_BUT_INPUT = OUT | ENDED | select.EPOLLET
-_EVERYTHING = IN | URGENT | _BUT_INPUT
-# One turn hands out this many events, then the event loop's other work (admin, signals) gets its chance.
-_EVENTS_A_TURN = 256
+# The kernel announces each segment as perhaps urgent, too (EPOLLPRI): to hear of none, both have to go.
+_ALL_BUT_INPUT = OUT | ENDED | select.EPOLLET
+_EVERYTHING = IN | URGENT | _ALL_BUT_INPUT
+# The most events of one turn; then the event loop's other work (admin, signals) gets its chance.
+_EVENTS_PER_TURN = 256
 
 
 class Poller:
-    """Hand socket events to their handlers, in turns of the event loop.
+    """Pass socket events to their handlers, in turns of the event loop. Not thread-safe: call it on the loop's thread.
 
-    A socket that is closed through `close` keeps its descriptor until the turn is over, so that an event of the same
-    turn that was meant for it can never reach a newer socket with the same number.
+    Sockets belong to whoever registers them; the poller closes one only when `close` is called for it. That keeps the
+    descriptor until the turn is over, so that an event of the same turn can never reach a newer socket with the same
+    number. A handler that raises is reported to the loop's exception handler, and the other events are still passed on.
+
+    Attributes:
+        loop: the event loop that runs the turns.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._epoll = select.epoll()
         self._handlers: dict[int, Handler] = {}
-        self._again: list[Callable[[], None]] = []
-        self._again_scheduled = False
-        self._buried: list[socket.SocketType] = []
+        self._next_turn: list[Callable[[], None]] = []
+        self._next_turn_scheduled = False
+        self._to_close: list[socket.SocketType] = []
         self._in_turn = False
         loop.add_reader(self._epoll.fileno(), self._turn)
 
     def register(self, sock: socket.SocketType, handler: Handler) -> None:
-        """Call *handler* with the event mask whenever something changes at *sock*, and once with its present state."""
+        """Call *handler* with the event mask whenever something changes at *sock*, and once with its present state.
+
+        Raises:
+            OSError: the kernel refuses (epoll_ctl(2)): ENOSPC beyond the user's fs.epoll.max_user_watches, or ENOMEM.
+                The socket is not registered then, and still the caller's to close.
+        """
         fd = sock.fileno()
         self._handlers[fd] = handler
         self._epoll.register(fd, _EVERYTHING)
 
     def set_handler(self, sock: socket.SocketType, handler: Handler) -> None:
-        """Give the events of a registered socket to another handler, which is told nothing about its present state."""
+        """Pass further events of a registered socket to another handler, which is not called for its present state."""
         self._handlers[sock.fileno()] = handler
 
     def mute(self, sock: socket.SocketType) -> None:
-        """Tell no more of bytes that arrive at a socket, which would be an event for each segment; of all else, yes."""
-        self._epoll.modify(sock.fileno(), _BUT_INPUT)
+        """Pass on no event for bytes that arrive at a registered socket (one per segment), but all others."""
+        self._epoll.modify(sock.fileno(), _ALL_BUT_INPUT)
 
     def unmute(self, sock: socket.SocketType) -> None:
-        """Tell of everything again, and once of the present state."""
+        """Pass on every event again, and once the present state."""
         self._epoll.modify(sock.fileno(), _EVERYTHING)
 
     def close(self, sock: socket.SocketType) -> None:
-        """Close a registered socket; its handler is not called again."""
+        """Close a registered socket, at the end of the turn if one runs; its handler is not called again."""
         self._handlers.pop(sock.fileno(), None)
         if self._in_turn:
-            self._buried.append(sock)
+            self._to_close.append(sock)
         else:
             sock.close()
 
     def unregister(self, sock: socket.SocketType) -> None:
-        """Hand out no more events of a socket that other processes have open, too: epoll goes on when we close ours."""
+        """Pass on no more events of a registered socket, and leave it open.
+
+        For one that other processes have open, too: closing ours would not end its events (epoll(7), questions and
+        answers).
+        """
         self._handlers.pop(sock.fileno(), None)
         self._epoll.unregister(sock.fileno())
 
     def call_next_turn(self, work: Callable[[], None]) -> None:
         """Call *work* in the next turn: for a handler that stops before the kernel said EAGAIN, to be fair."""
-        self._again.append(work)
-        if not self._again_scheduled:
-            self._again_scheduled = True
-            self.loop.call_soon(self._run_again)
+        self._next_turn.append(work)
+        if not self._next_turn_scheduled:
+            self._next_turn_scheduled = True
+            self.loop.call_soon(self._run_next_turn)
 
     def shut_down(self) -> None:
-        """Stop handing out events. Closes the epoll, not the sockets, which belong to their owners."""
+        """Stop passing on events. Closes the epoll, not the sockets, which belong to their owners."""
         self.loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
 
-    def _run_again(self) -> None:
-        self._again_scheduled = False
-        work, self._again = self._again, []
+    def _run_next_turn(self) -> None:
+        self._next_turn_scheduled = False
+        work, self._next_turn = self._next_turn, []
         self._in_turn = True
         try:
             for call in work:
@@ -110,7 +123,7 @@ class Poller:
         handlers = self._handlers
         self._in_turn = True
         try:
-            for fd, mask in self._epoll.poll(0, _EVENTS_A_TURN):
+            for fd, mask in self._epoll.poll(0, _EVENTS_PER_TURN):
                 handler = handlers.get(fd)
                 if handler is not None:
                     try:
@@ -126,6 +139,6 @@ class Poller:
 
     def _end_turn(self) -> None:
         self._in_turn = False
-        for sock in self._buried:
+        for sock in self._to_close:
             sock.close()
-        self._buried.clear()
+        self._to_close.clear()

@@ -1,4 +1,4 @@
-"""What the kernel knows of a TCP socket beyond its bytes."""
+"""Ask the kernel about a TCP socket, and tune it (tcp(7), socket(7)). Only on Linux. Nothing here closes a socket."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _NAME_BYTES = 16
 # Keepalive (tcp(7)): after the idle time of the settings a probe every ten seconds, five times.
 _PROBE_INTERVAL = 10
 _PROBES = 5
-# linux/tcp.h, since Linux 6.15: how far retransmissions and probes of a zero window move apart, in milliseconds. Two
-# minutes otherwise, in which a stalled reader that died would not be missed.
+# linux/tcp.h, since Linux 6.15: the longest pause between retransmissions, and between probes of a zero window, in
+# milliseconds. It is two minutes otherwise, in which a stalled reader that died would go unnoticed.
 _TCP_RTO_MAX_MS = 44
 _LONGEST_BACKOFF = 10_000
 # struct linger, socket(7): close() sends a reset and discards the queue.
@@ -32,7 +32,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Silence(NamedTuple):
-    """How a connection stands with its peer.
+    """What TCP_INFO tells of the peer.
 
     Attributes:
         unanswered: retransmissions, or more than one probe (keepalive, zero window), are outstanding. One alone may be
@@ -45,7 +45,11 @@ class Silence(NamedTuple):
 
 
 def unacknowledged(sock: socket.SocketType) -> int:
-    """Count the bytes in the send queue that the peer has not acknowledged (SIOCOUTQ, tcp(7)); its FIN counts one."""
+    """Count the bytes in the send queue that the peer has not acknowledged (SIOCOUTQ, tcp(7)); our FIN counts one.
+
+    Raises:
+        OSError: the socket is closed.
+    """
     # Linux gives SIOCOUTQ the number of the terminals' TIOCOUTQ.
     answer = array.array("i", [0])
     fcntl.ioctl(sock, termios.TIOCOUTQ, answer)
@@ -53,20 +57,24 @@ def unacknowledged(sock: socket.SocketType) -> int:
 
 
 def silence(sock: socket.SocketType) -> Silence:
-    """Ask TCP_INFO how long the peer has been silent, and whether it owes an answer."""
+    """Ask TCP_INFO how long the peer has been silent, and whether it owes an answer.
+
+    Raises:
+        OSError: the socket is closed.
+    """
     info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
     data, acknowledgement = _TIMES.unpack_from(info, _LAST_DATA_RECEIVED)
     return Silence(unanswered=bool(info[2]) or info[3] > 1, heard=min(data, acknowledgement) / 1000)
 
 
 def bound_backoff(sock: socket.SocketType) -> None:
-    """Have the kernel ask a silent peer at least every ten seconds, where it can."""
+    """Have the kernel ask a silent peer at least every ten seconds, where it supports that (Linux 6.15)."""
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.IPPROTO_TCP, _TCP_RTO_MAX_MS, _LONGEST_BACKOFF)
 
 
 def set_keepalive(sock: socket.SocketType, idle: float) -> None:
-    """Have the kernel probe the peer after *idle* seconds without a word of it."""
+    """Have the kernel probe the peer after *idle* seconds of silence, then every ten seconds, five times (tcp(7))."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(1, round(idle)))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _PROBE_INTERVAL)

@@ -186,7 +186,7 @@ async def test_work_put_off_is_done_in_a_later_turn_and_once(poller: Poller) -> 
 
 async def test_more_events_than_a_turn_takes_all_come(poller: Poller, monkeypatch: pytest.MonkeyPatch) -> None:
     """With more sockets ready than a turn hands out, each is told in one of the next turns."""
-    monkeypatch.setattr(poller_module, "_EVENTS_A_TURN", 4)
+    monkeypatch.setattr(poller_module, "_EVENTS_PER_TURN", 4)
     told: set[int] = set()
     pairs = [socket.socketpair() for _ in range(50)]
     for number, (ours, _) in enumerate(pairs):

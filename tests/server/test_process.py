@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ambassador.__main__ import _ERRANDS
+from ambassador.__main__ import _ONE_SHOT
 from ambassador.cli import cli
 from tests.support.net import LOCAL, black_hole, connect, exactly, final_error, free_port, read_to_end
 from tests.support.prelude import patch
@@ -270,4 +270,4 @@ def test_a_signal_amid_the_start_is_heeded(ambassador: Launch, number: signal.Si
 
 def test_errands_are_all_commands_but_the_one_that_serves() -> None:
     """Only what serves takes SIGTERM for success: who waits for a server must not hear that it is there."""
-    assert set(cli.commands) - {"run"} == _ERRANDS
+    assert set(cli.commands) - {"run"} == _ONE_SHOT
