@@ -259,6 +259,33 @@ def test_what_cannot_become_a_header_is_refused_at_once(data: bytes) -> None:
         decode(data)
 
 
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"GET / HTTP/1.1\r\n", "expected a PROXY header, received 'GET /'"),
+        (b"\x16\x03\x01\x02\x00\x01", "expected a PROXY header, received '\\x16\\x03\\x01\\x02\\x00'"),
+        (b"AUTH hunter2\r\n", "expected a PROXY header, received 'AUTH '"),
+        (b"PROXY UNKNOWN".ljust(107, b" "), "no end of line within 107 bytes of a version 1 header"),
+        (b"PROXY UDP4\r\n", "expected PROXY TCP4 or TCP6, two addresses and two ports, received 'PROXY UDP4'"),
+        (b"PROXY TCP4 fd00::1 10.0.0.1 1 2\r\n", "expected an IPv4 address, received 'fd00::1'"),
+        (b"PROXY TCP6 fd00::1 host 1 2\r\n", "expected an IPv6 address, received 'host'"),
+        (b"PROXY TCP4 10.0.0.7 10.0.0.1 1 65536\r\n", "expected a port from 0 to 65535, received '65536'"),
+        (binary(0x11, 0x11, BLOCK4), "expected version 2, LOCAL or PROXY (0x20 or 0x21), received 0x11"),
+        (binary(0x21, 0x41, BLOCK4), "unknown address family and transport 0x41"),
+        (binary(0x21, 0x11, BLOCK4[:-1]), "expected at least 12 bytes of addresses and ports, received 11"),
+        (binary(0x21, 0x11, BLOCK4 + b"\x04"), "expected a field of at least 3 bytes, received 1"),
+        (binary(0x21, 0x11, BLOCK4 + b"\x04\x00\x05four"), "expected 5 bytes in field 0x04, received 4"),
+        (binary(0x21, 0x11, BLOCK4 + b"\x03\x00\x03SUM"), "expected a checksum of 4 bytes, received 3"),
+        (binary(0x21, 0x11, BLOCK4 + b"\x03\x00\x04SUMS"), "expected the checksum 311b1ac4, received 53554d53"),
+    ],
+)
+def test_a_refusal_says_what_was_expected_and_received(data: bytes, message: str) -> None:
+    """The error of the access log names both sides; of what is no header it repeats too little to hold a secret."""
+    with pytest.raises(ProxyHeaderError) as refused:
+        decode(data)
+    assert str(refused.value) == message
+
+
 def test_no_more_is_held_than_the_longest_header() -> None:
     """A line without an end is refused at 107 bytes, and a binary header too long for us at its sixteenth."""
     assert decode(b"PROXY UNKNOWN".ljust(106, b" ")) is None
