@@ -1,4 +1,4 @@
-"""HOST:PORT as users write it, read strictly: what is nearly right is refused with the right way to write it."""
+"""HOST:PORT as users write it, read strictly: what is almost right is refused, with the right way to write it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from ambassador.config.problems import Invalid, quoted
 from ambassador.net.address import MAX_PORT, Address, bracketed
 
 EVERY_IPV4 = "0.0.0.0"
-# Longer ones cannot be looked up (RFC 1035, section 2.3.4).
+# Characters. Longer names cannot be looked up (RFC 1035, section 2.3.4).
 _LONGEST_NAME = 253
-# Host names, and the underscores that container names have beside them.
+# Host names (RFC 1123, section 2.1), and underscores, which container names have.
 _NAME = re.compile(r"([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?")
-# The C library takes 10.1 and 0x7f.1 for addresses (inet_aton(3)), which nobody means who writes them.
+# The C library takes 10.1 and 0x7f.1 for addresses (inet_aton(3)), which is hardly ever what is meant.
 _NUMERIC = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)\.?")
 _BRACKETS = re.compile(r"\[([^\[\]]*)\](:.*)?", re.DOTALL)
 
 
 def canonical_ip(text: str) -> str | None:
-    """Write an IP address as everybody does; None when it is no address. IPv4-mapped IPv6 is the IPv4 that it maps."""
+    """Write an IP address in its usual form (RFC 5952), an IPv4-mapped one as IPv4; None if it is not an address."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
@@ -32,19 +32,17 @@ def port_number(text: str) -> int:
     """Read a port.
 
     Raises:
-        Invalid: *text* is no number from 1 to 65535.
+        Invalid: *text* is not a number from 1 to 65535.
     """
-    if not _is_number(text):
-        raise Invalid(f"has the port {quoted(text)}, which is no number", f"a port is a number from 1 to {MAX_PORT}")
     # Not all digits: int() refuses thousands of them.
-    number = int(text.lstrip("0")[:6] or "0")
+    number = int(text.lstrip("0")[:6] or "0") if _is_number(text) else 0
     if not 1 <= number <= MAX_PORT:
-        raise Invalid(f"has the port {quoted(text)}", f"a port is a number from 1 to {MAX_PORT}")
+        raise Invalid(f"invalid port {quoted(text)}", f"expected a number from 1 to {MAX_PORT}")
     return number
 
 
 def host_name(text: str) -> str:
-    """Read the host of an upstream: an address, or a name, which comes back in lower case.
+    """Read the host of an upstream: an IP address, or a name, which is returned in lower case.
 
     Raises:
         Invalid: *text* is neither.
@@ -55,16 +53,15 @@ def host_name(text: str) -> str:
     name = text.lower()
     if len(name) > _LONGEST_NAME or not _NAME.fullmatch(name):
         raise Invalid(
-            f"has the host {quoted(text)}, which is neither an address nor a name",
-            "a host is like 10.0.0.7, [fd00::7] or redis.example",
+            f"invalid host {quoted(text)}", "expected an address or a name, like 10.0.0.7, [fd00::7] or redis.example"
         )
     if _NUMERIC.fullmatch(name):
-        raise Invalid(f"has the host {quoted(text)}, which is no IPv4 address", "an IPv4 address is like 10.0.0.7")
+        raise Invalid(f"invalid IPv4 address {quoted(text)}", "expected four numbers, like 10.0.0.7")
     return name
 
 
 def upstream_address(text: str, *, scheme: str = "", port: str = "PORT") -> Address:
-    """Read HOST:PORT. *scheme* and *port* go into the advice: what stands before it, and the likely port.
+    """Read HOST:PORT. *scheme* and *port* are for the advice: what is written before it, and the likely port.
 
     Raises:
         Invalid: *text* is not HOST:PORT.
@@ -72,24 +69,24 @@ def upstream_address(text: str, *, scheme: str = "", port: str = "PORT") -> Addr
     clean = re.split(r"[/?#]", text, maxsplit=1)[0]
     if clean != text:
         right = clean if _is_upstream(clean) else f"HOST:{port}"
-        raise Invalid("has a path", f"write {scheme}{right}")
+        raise Invalid("unexpected path or query", f"write {scheme}{right}")
     host, port_text = ("", text) if _is_number(text) else _split(text, scheme=scheme, port=port)
     if not host:
-        raise Invalid("has no host", f"write {scheme}HOST:{port_text if _is_port(port_text) else port}")
+        raise Invalid("missing host", f"write {scheme}HOST:{port_text if _is_port(port_text) else port}")
     host = host_name(host)
     if not port_text:
-        raise Invalid("has no port", f"write {scheme}{bracketed(host)}:{port}")
+        raise Invalid("missing port", f"write {scheme}{bracketed(host)}:{port}")
     return Address(host, port_number(port_text))
 
 
 def listen_host(text: str, *, port: str = "") -> str:
-    """Read an address to listen on; the empty host, which `*` and `::` stand for too, is every address there is.
+    """Read an address to listen on; `*` and `::` give the empty host, which stands for every address.
 
-    Linux accepts IPv4 on `::` as well (ipv6(7), IPV6_V6ONLY), so both are the same. *port*, with its colon, goes into
-    the advice.
+    Linux accepts IPv4 on `::` as well (ipv6(7), IPV6_V6ONLY), so both mean the same. *port*, with its colon, is for the
+    advice.
 
     Raises:
-        Invalid: *text* is no address. A name is none, as it may have several, or none tomorrow.
+        Invalid: *text* is not an address. A name is refused: it may have several addresses, or none tomorrow.
     """
     if text == "*":
         return ""
@@ -97,13 +94,15 @@ def listen_host(text: str, *, port: str = "") -> str:
     bare = brackets[1] if brackets and not brackets[2] else text
     address = canonical_ip(bare)
     if address is None:
-        right = f"127.0.0.1{port}" if bare.lower() == "localhost" else "an IPv4 or IPv6 address of this machine, or *"
-        raise Invalid(f"has {quoted(text)}, which is no address to listen on", f"write {right}")
+        right = f"write 127.0.0.1{port}"
+        if bare.lower() != "localhost":
+            right = "expected an IPv4 or IPv6 address of this machine, or *"
+        raise Invalid(f"invalid listen address {quoted(text)}", right)
     return "" if address == "::" else _without_zone(address)
 
 
 def listen_address(text: str, *, like: str = "PORT, ADDRESS:PORT or [v6]:PORT") -> tuple[str | None, int]:
-    """Read PORT, :PORT, ADDRESS:PORT or [v6]:PORT; the host is None when there is none. *like* is for the advice.
+    """Read PORT, :PORT, ADDRESS:PORT or [v6]:PORT; the host is None if it is not given. *like* is for the advice.
 
     Raises:
         Invalid: *text* is none of these.
@@ -112,17 +111,17 @@ def listen_address(text: str, *, like: str = "PORT, ADDRESS:PORT or [v6]:PORT") 
         return None, port_number(text)
     host, port_text = _split(text, scheme="", port="PORT")
     if not port_text:
-        raise Invalid(f"has {quoted(text)}, which has no port to listen on", f"write {like}")
+        raise Invalid(f"missing port in {quoted(text)}", f"expected {like}")
     return (listen_host(host, port=f":{port_text}") if host else None), port_number(port_text)
 
 
 def overlap(one: Address, other: Address) -> bool:
-    """Tell whether no two sockets can listen on both of these."""
+    """Tell whether two sockets cannot listen on both of these at the same time."""
     return one.port == other.port and (_covers(one.host, other.host) or _covers(other.host, one.host))
 
 
 def without_covered(hosts: tuple[str, ...]) -> tuple[str, ...]:
-    """Leave out of listen *hosts* what is there twice, or covered by another of them."""
+    """Drop from listen *hosts* those that are repeated, or covered by another of them."""
     once = tuple(dict.fromkeys(hosts))
     return tuple(host for host in once if not any(other != host and _covers(other, host) for other in once))
 
@@ -137,16 +136,17 @@ def _split(text: str, *, scheme: str, port: str) -> tuple[str, str]:
     if brackets:
         host, after = brackets[1], brackets[2] or ""
         if ":" not in host or canonical_ip(host) is None:
-            raise Invalid(f"has {quoted(host)} in brackets", "brackets are for IPv6 addresses, like [fd00::7]")
+            raise Invalid(f"invalid IPv6 address {quoted(host)} in brackets", "expected one like [fd00::7]")
         return host, after[1:]
     if "[" in text or "]" in text:
-        raise Invalid("has brackets that do not enclose the host", f"write {scheme}[ADDRESS]:{port}")
+        raise Invalid("misplaced brackets", f"write {scheme}[ADDRESS]:{port}")
     host, _, port_text = text.rpartition(":")
     if ":" in host:
         address = canonical_ip(host)
         right = f"[{_without_zone(address)}]" if address else "[ADDRESS]"
         right = f"{right}:{port_text if address and _is_port(port_text) else port}"
-        raise Invalid("has several colons; an IPv6 address needs brackets", f"write {scheme}{right}")
+        plain = address or canonical_ip(text)
+        raise Invalid("IPv6 address without brackets" if plain else "too many colons", f"write {scheme}{right}")
     return (host, port_text) if ":" in text else (text, "")
 
 
@@ -173,5 +173,5 @@ def _is_upstream(text: str) -> bool:
 def _without_zone(address: str) -> str:
     """Refuse a zone (RFC 4007): its name means nothing on another machine, and link-local addresses move."""
     if "%" in address:
-        raise Invalid(f"has the zone {quoted(address[address.index('%') :])}", "write an address without a zone")
+        raise Invalid(f"unexpected zone {quoted(address[address.index('%') :])}", "write the address without its zone")
     return address

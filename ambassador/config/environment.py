@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from ambassador.config import parsers
+from ambassador.config.files import read_small
 from ambassador.config.links import link_name
 from ambassador.config.problems import MASK, Invalid, path_shown, shown
 from ambassador.config.settings import NAMES, PREFIX, Settings
@@ -19,14 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _FILE = "_FILE"
-# What a route list of a thousand lines fits in; a path to a device or a log must not fill the memory.
-_LONGEST_FILE = 1 << 20
 # What Docker and Kubernetes make of an alias `ambassador` (AMBASSADOR_PORT_6379_TCP, AMBASSADOR_SERVICE_HOST, ...).
 _OF_AN_ALIAS = ("AMBASSADOR_PORT_", "AMBASSADOR_ENV_", "AMBASSADOR_SERVICE_")
 _OF_AN_ALIAS_WHOLE = frozenset({"AMBASSADOR_PORT", "AMBASSADOR_NAME"})
-# What sounds like this may have a value that must not be shown, whatever it was meant to be.
+# A variable with one of these in its name may hold a secret, even if it is not a setting: its value is not shown.
 _SOUNDS_SECRET = ("KEY", "TOKEN", "SECRET", "PASS")
-# difflib's time grows with the square of the length, and no setting is longer than this.
+# Characters: difflib's time grows with the square of the length, and no setting's name is longer.
 _LONGEST_NAME = 40
 _KNOWN = NAMES | {f"{name}{_FILE}" for name in NAMES}
 
@@ -36,8 +34,9 @@ class Reading:
     """The settings as far as they could be read.
 
     Attributes:
-        given: the settings that are set, and by which variable.
-        failed: the settings that could not be read, and have their defaults here.
+        given: the settings that are set, by name, and the variable that sets each.
+        failed: the settings that could not be read, in lower case; they have their defaults here.
+        problems: what is wrong, in no order.
     """
 
     settings: Settings
@@ -47,9 +46,9 @@ class Reading:
 
 
 def read_settings(environ: Mapping[str, str]) -> Reading:
-    """Read every setting; refuse names that are no setting.
+    """Read every setting, and report AMBASSADOR_* variables that are not settings.
 
-    What is empty counts as not set, as Compose makes it of a variable that is not there.
+    An empty value counts as not set: Compose sets one for a variable that does not exist on the host.
     """
     reading = Reading(Settings())
     texts: dict[str, str] = {}
@@ -72,31 +71,24 @@ def read_settings(environ: Mapping[str, str]) -> Reading:
 def _text(name: str, variable: str, value: str, reading: Reading) -> str:
     """Return the text of a setting, from its variable or from the file that the variable names."""
     if name in reading.given or name.lower() in reading.failed:
-        raise Invalid(f"is set, and so is {PREFIX}{name}", "unset one of them")
+        raise Invalid(f"{PREFIX}{name} is set as well", "unset one of them")
     return value if variable == f"{PREFIX}{name}" else _content(value)
 
 
 def _content(path: str) -> str:
-    """Read the file that an X_FILE variable names, without the white space around."""
+    """Read the file that an X_FILE variable names, without the white space around its text."""
     file = parsers.path(path)
     try:
-        status = file.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise Invalid("is no regular file", "name a file with the setting in it")
-        if status.st_size > _LONGEST_FILE:
-            raise Invalid("is a file of more than 1 MiB", "name a file with the setting in it")
-        text = file.read_text(encoding="utf-8").strip()
+        text = read_small(file).strip()
     except OSError as error:
-        raise Invalid(f"cannot be read: {error.strerror}", "name a file that can be read") from None
-    except UnicodeDecodeError:
-        raise Invalid("is a file of something else than UTF-8 text", "name a file with the setting in it") from None
+        raise Invalid(f"cannot read the file: {error.strerror}", "name a text file with the setting in it") from None
     if not text:
-        raise Invalid("is an empty file", "write the setting into it, or unset the variable")
+        raise Invalid("the file is empty", "write the setting into it, or unset the variable")
     return text
 
 
 def _validate(reading: Reading, texts: dict[str, str], environ: Mapping[str, str]) -> None:
-    """Put into *reading* what the texts come to, and what is wrong with them."""
+    """Parse the texts into the settings of *reading*, and add what is wrong with them."""
     try:
         reading.settings = Settings.model_validate(texts)
     except ValidationError as error:
@@ -104,7 +96,7 @@ def _validate(reading: Reading, texts: dict[str, str], environ: Mapping[str, str
             name = str(details["loc"][0])
             variable = reading.given[name.upper()]
             reading.failed.add(name)
-            # Texts are the readers' alone to refuse (parsers.py), and what they raise is kept here by pydantic.
+            # Only the functions of parsers.py refuse a text; this is where pydantic keeps what they raised.
             reading.problems.append(_problem(variable, environ[variable].strip(), details["ctx"]["error"]))
         reading.settings = Settings.model_validate(
             {name: text for name, text in texts.items() if name not in reading.failed}
@@ -112,7 +104,7 @@ def _validate(reading: Reading, texts: dict[str, str], environ: Mapping[str, str
 
 
 def _unknown(environ: Mapping[str, str]) -> list[Problem]:
-    """Find the names that are no setting, and the settings that they are nearest to."""
+    """Find the AMBASSADOR_* variables that are not settings, and the setting that each resembles most."""
     aliases = {name.alias for name in map(link_name, environ) if name and name.alias.startswith(PREFIX)}
     of_links = (*_OF_AN_ALIAS, *(f"{alias}_" for alias in aliases))
     problems = []
@@ -122,13 +114,13 @@ def _unknown(environ: Mapping[str, str]) -> list[Problem]:
             continue
         near = _nearest(name[:_LONGEST_NAME].upper())
         problems.append(
-            _problem(variable, environ[variable], Invalid("is no setting", f"the nearest is {PREFIX}{near}"), near)
+            _problem(variable, environ[variable], Invalid("unknown setting", f"did you mean {PREFIX}{near}?"), near)
         )
     return problems
 
 
 def _nearest(name: str) -> str:
-    """Return the known name that is nearest to *name*: of those with all its words, if there are any."""
+    """Return the known name that *name* resembles most: one that has all its words, if there is any."""
     words = set(name.split("_"))
     known = sorted(_KNOWN)
     fitting = [other for other in known if words.issubset(other.split("_"))]
@@ -136,7 +128,7 @@ def _nearest(name: str) -> str:
 
 
 def _problem(variable: str, value: str, invalid: Invalid, meant: str = "") -> Problem:
-    """Make a problem that shows no secret, also not one that was written where its file's path belongs.
+    """Make a problem that shows no secret, not even one that was written where its file's path belongs.
 
     *meant* is the name that the user may have had in mind.
     """

@@ -1,4 +1,4 @@
-"""The text of a hosts file (hosts(5)): names to addresses, and what Docker wrote there for links."""
+"""The text of a hosts file (hosts(5)): names to addresses, including what Docker writes there for links."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def parse_hosts(text: str) -> dict[str, tuple[str, ...]]:
-    """Return the addresses of each name, in the order of the file. Names are in lower case: DNS knows no other.
+    """Return the addresses of each name, in the order of the file. Names are in lower case: DNS ignores case.
 
-    A line that is none of hosts(5) says nothing, as it does to the C library.
+    A line that is not in the form of hosts(5) is ignored, as the C library does.
     """
     addresses: dict[str, dict[str, None]] = {}
     for address, names in hosts_lines(text):
@@ -23,7 +23,7 @@ def parse_hosts(text: str) -> dict[str, tuple[str, ...]]:
 
 
 def hosts_lines(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield the address and the names of each line, names in lower case. Nobody can dial an address with a zone."""
+    """Yield the address and the names of each line, names in lower case. An address with a zone is left out."""
     for line in text.splitlines():
         first, *names = line.partition("#")[0].split() or [""]
         address = canonical_ip(first)

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from ambassador.errors import Problem
     from ambassador.net.address import Address
 
-# An alias may itself end in something like a link's name, so it takes as much as it can.
+# Greedy: an alias may itself end in something like a link's name.
 _NAME = re.compile(r"([!-~]+)_PORT_([0-9]+)_(TCP|UDP|SCTP)")
 _NAME_IN_ANY_CASE = re.compile(_NAME.pattern, re.IGNORECASE)
 
 
 class LinkName(NamedTuple):
-    """The parts of a link variable's name. The port may be none, such as 0 or 99999."""
+    """The parts of a link variable's name. The port is any number, also 0 or 99999."""
 
     alias: str
     port: str
@@ -32,7 +32,13 @@ class LinkName(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link that is to be served: listen on *port*, dial the endpoints. The source is its variable."""
+    """A link that is to be served: listen on *port*, dial the endpoints.
+
+    Attributes:
+        source: the variable.
+        text: its value, fit to be shown.
+        alias: in lower case.
+    """
 
     source: str
     text: str
@@ -43,7 +49,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """What the link variables of an environment come down to."""
+    """The links of an environment, and what became of the variables that are not served."""
 
     links: list[Link] = field(default_factory=list)
     ignored: list[Decision] = field(default_factory=list)
@@ -52,20 +58,20 @@ class Links:
 
 
 def link_name(variable: str) -> LinkName | None:
-    """Take a variable's name apart; None when it is no link's."""
+    """Split a variable's name into its parts; None if it is not a link's."""
     match = _NAME.fullmatch(variable)
     return LinkName(*match.groups()) if match else None
 
 
 def find_links(environ: Mapping[str, str], wanted: LinkFilter) -> Links:
-    """Find the links of an environment, sorted by variable. Nothing in it stops the search."""
+    """Find the links of an environment, sorted by variable. Problems are collected, none ends the search."""
     found = Links()
     for variable in sorted(environ):
         name = link_name(variable)
         if name is not None:
             _add(found, name, variable, environ, wanted)
         elif _NAME_IN_ANY_CASE.fullmatch(variable):
-            reason = "no link: _PORT_ and _TCP are written in capital letters"
+            reason = "not a link: _PORT_ and _TCP must be upper case"
             found.ignored.append(Decision(shown(variable), shown(environ[variable]), None, reason))
     return found
 
@@ -74,7 +80,7 @@ def _add(found: Links, name: LinkName, variable: str, environ: Mapping[str, str]
     value = environ[variable].strip()
     reason = _why_no_link(variable, value, environ) or wanted.why_not(name.alias)
     if reason is None and name.protocol != "TCP":
-        reason = f"{name.protocol} links are not served"
+        reason = f"{name.protocol} links are not supported"
         found.warnings.append(f"{shown(variable)}={shown(value)}: {reason}")
     if reason is not None:
         found.ignored.append(Decision(shown(variable), shown(value), None, reason))
@@ -86,15 +92,15 @@ def _add(found: Links, name: LinkName, variable: str, environ: Mapping[str, str]
 
 
 def _why_no_link(variable: str, value: str, environ: Mapping[str, str]) -> str | None:
-    """Tell the variables that are named like links and are none."""
+    """Say why a variable that is named like a link is not one; None if it is."""
     linked = _copied_by(variable, environ)
     if linked is not None:
-        return f"a copy of a variable of the linked container ({linked}_NAME is there)"
+        return f"copied from the linked container's environment ({linked}_NAME is set)"
     if not value:
-        return "no link: empty"
+        return "not a link: empty value"
     if value.isascii() and value.isdigit():
         # A Kubernetes port named 8080-tcp makes WEB_SERVICE_PORT_8080_TCP=8080.
-        return "no link: a bare number"
+        return "not a link: the value is a bare number"
     return None
 
 
@@ -111,7 +117,7 @@ def _link(name: LinkName, variable: str, value: str, environ: Mapping[str, str])
     try:
         port = port_number(name.port)
     except Invalid as invalid:
-        raise Invalid(f"{invalid.wrong} in its name", invalid.right) from None
+        raise Invalid(f"{invalid.wrong} in the variable's name", invalid.right) from None
     addresses = _addresses(value, str(port))
     if len(addresses) > 1:
         endpoints = tuple(map(Endpoint, addresses))
@@ -121,9 +127,9 @@ def _link(name: LinkName, variable: str, value: str, environ: Mapping[str, str])
 
 
 def _addresses(value: str, port: str) -> tuple[Address, ...]:
-    """Read tcp://HOST:PORT,tcp://HOST:PORT; an address that is there twice counts once."""
+    """Read tcp://HOST:PORT,tcp://HOST:PORT; a repeated address counts once."""
     if "@" in value:
-        raise Invalid("has a user or a password", f"write tcp://HOST:{port}")
+        raise Invalid("unexpected user or password", f"write tcp://HOST:{port}")
     parts = [part.strip() for part in value.split(",")]
     if len(parts) == 1:
         return (_address(value, port),)
@@ -139,9 +145,9 @@ def _addresses(value: str, port: str) -> tuple[Address, ...]:
 
 def _address(text: str, port: str) -> Address:
     if not text:
-        raise Invalid("has nothing before, after or between commas", f"write tcp://HOST:{port},tcp://HOST:{port}")
+        raise Invalid("empty item in the list", f"write tcp://HOST:{port},tcp://HOST:{port}")
     if len(text.split()) > 1:
-        raise Invalid("has white space", f"separate endpoints by commas: tcp://HOST:{port},tcp://HOST:{port}")
+        raise Invalid("unexpected white space", f"separate endpoints with commas: tcp://HOST:{port},tcp://HOST:{port}")
     scheme, mark, rest = text.partition("://")
     if mark and scheme.lower() == "tcp":
         return upstream_address(rest, scheme="tcp://", port=port)
@@ -150,15 +156,15 @@ def _address(text: str, port: str) -> Address:
         right = str(upstream_address(address))
     except Invalid:
         right = f"HOST:{port}"
-    wrong = f"has the scheme {quoted(scheme)}" if mark else "does not begin with tcp://"
+    wrong = f"unsupported scheme {quoted(scheme)}" if mark else "missing tcp://"
     raise Invalid(wrong, f"write tcp://{right}")
 
 
 def _hosts_alias(name: LinkName, variable: str, environ: Mapping[str, str], host: str) -> str | None:
-    """Return what to look up in /etc/hosts at each dial, where Docker made the link and nobody wrote over it.
+    """Return the name to look up in /etc/hosts at each dial, where Docker made the link and nobody overrode it.
 
     Docker rewrites /etc/hosts when the linked container restarts; the variables keep an address that may by then be
-    another container's. Docker sets _ADDR beside the value, so a value of the user's own shows in a differing _ADDR.
+    another container's. Docker sets _ADDR beside the value, so a value that the user overrode differs from it.
     """
     linked = environ.get(f"{name.alias}_NAME")
     address = environ.get(f"{variable}_ADDR")

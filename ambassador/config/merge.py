@@ -1,4 +1,4 @@
-"""Links and explicit routes to routes: what merges, what clashes, what beats what, and how they are called."""
+"""From links and explicit routes to routes: what merges, what clashes, what takes precedence, and the names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What links and explicit routes come down to."""
+    """The routes that links and explicit routes make, and what became of each of them."""
 
     routes: tuple[Route, ...]
     decisions: list[Decision]
@@ -32,7 +32,7 @@ class Merged:
 
 @dataclass(slots=True)
 class _Draft:
-    """A route before it has its name, and the variables or explicit routes behind it."""
+    """A route without its name yet, and the links or explicit routes that it comes from."""
 
     port: int
     hosts: tuple[str, ...]
@@ -59,14 +59,14 @@ class _Merge:
     overridden: list[Link] = field(default_factory=list)
 
     def add_explicit(self, new: Explicit) -> None:
-        """Take in an explicit route, with those before it that listen on the same and dial the same."""
+        """Add an explicit route, merged with earlier ones that listen on the same address and dial the same."""
         hosts = self.bind if new.host is None else (new.host,)
         draft = _Draft(new.port, hosts, new.endpoints, [new])
         rivals = [other for other in self.drafts if draft.clashes(other)]
         for rival in rivals:
             if not draft.dials_as(rival):
-                where = f"listens where {rival.origins[0].text} does, but dials another upstream"
-                self.problems.append(new.problem(shown(where), "give each a port or an ADDRESS:PORT of its own"))
+                where = f"same listen address as {rival.origins[0].text}, but another upstream"
+                self.problems.append(new.problem(shown(where), "give each route its own PORT or ADDRESS:PORT"))
                 return
         for rival in rivals:
             self.drafts.remove(rival)
@@ -75,8 +75,8 @@ class _Merge:
         self.drafts.append(draft)
 
     def add_links(self, port: int, links: list[Link]) -> None:
-        """Take in the links for one port, unless explicit routes decide what it serves."""
-        # Compose once set three aliases for each container, DB, DB_1 and PROJECT_DB_1: the shortest is the one meant.
+        """Add the links for one port, unless explicit routes decide what it serves."""
+        # Compose 1 set three aliases for each container, DB, DB_1 and PROJECT_DB_1: the shortest is meant.
         links = sorted(links, key=lambda link: (len(link.alias), link.alias, link.source))
         deciding = [draft for draft in self.drafts if draft.port == port]
         if deciding:
@@ -96,7 +96,7 @@ class _Merge:
 def merge(links: Iterable[Link], explicit: Sequence[Explicit], bind: tuple[str, ...], wanted: LinkFilter) -> Merged:
     """Make the routes, sorted by port. *bind* is where a route listens that names no address itself.
 
-    *wanted*, which the links have passed, is for the advice.
+    *wanted*, which the links have passed already, is for the advice only.
     """
     work = _Merge(bind, wanted)
     for new in explicit:
@@ -106,7 +106,7 @@ def merge(links: Iterable[Link], explicit: Sequence[Explicit], bind: tuple[str, 
         by_port[link.port].append(link)
     taken = {new.port for new in explicit}
     for port in sorted(by_port):
-        # A port whose explicit routes clash is theirs all the same: its links are no second problem.
+        # Explicit routes that clash keep their port all the same: its links are not reported as a second problem.
         if port not in taken or any(draft.port == port for draft in work.drafts):
             work.add_links(port, by_port[port])
     return _named(work)
@@ -122,13 +122,15 @@ def _named(work: _Merge) -> Merged:
         routes.append(Route(name, draft.alias, draft.listen(), draft.endpoints, first.source))
         decisions.append(_decision(first, name, _follows(draft.endpoints)))
         same = first.text if isinstance(first, Explicit) else first.source
-        decisions += [_decision(other, name, f"the same as {same}") for other in others]
-    overridden = [_decision(link, None, f"an explicit route decides for port {link.port}") for link in work.overridden]
+        decisions += [_decision(other, name, f"same as {same}") for other in others]
+    overridden = [
+        _decision(link, None, f"overridden by an explicit route for port {link.port}") for link in work.overridden
+    ]
     return Merged(tuple(routes), decisions + overridden, work.problems)
 
 
 def _name(draft: _Draft, *, alone: bool) -> str:
-    """Name a route `alias:port` or `:port`; where others have that port, too, the address stands before the port."""
+    """Name a route `alias:port` or `:port`, with its address before the port where others have the same port."""
     where = f":{draft.port}" if alone else str(draft.listen()[0])
     return where if draft.alias is None else f"{draft.alias}{where if alone else f':{where}'}"
 
@@ -147,23 +149,23 @@ def _addresses(endpoints: tuple[Endpoint, ...]) -> list[Address]:
 
 
 def _alias_for(draft: _Draft, links: list[Link]) -> str | None:
-    """Choose whose alias an explicit route keeps: of the link with its upstream, else of the only one there is."""
+    """Choose the alias of an explicit route: of the link with the same upstream, else of the only link there is."""
     same = [link.alias for link in links if draft.dials_as(link)]
     aliases = {link.alias for link in links}
     return same[0] if same else links[0].alias if len(aliases) == 1 else None
 
 
 def _clash(first: Link, others: list[Link], wanted: LinkFilter) -> Problem:
-    """Make the problem of links that want one port for different upstreams."""
+    """Make the problem of links that claim one port for different upstreams."""
     second, more = others[0], len(others) - 1
     rivals = f"{shown(second.source)}={second.text}" + (f" and {more} more" if more else "")
     endpoints = ",".join(map(str, _addresses(first.endpoints)))
-    right = f"decide by AMBASSADOR_ROUTES={first.port}={shown(endpoints)}"
+    right = f"choose with AMBASSADOR_ROUTES={first.port}={shown(endpoints)}"
     if normalised(first.alias) != normalised(second.alias):
         right = f"{wanted.leave_out(shown(second.alias))}, or {right}"
     return Problem(
         shown(first.source),
         first.text,
-        f"wants port {first.port} for its upstream, and so does {rivals}",
+        f"claims port {first.port}, but so does {rivals}, with another upstream",
         right,
     )

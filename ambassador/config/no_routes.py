@@ -1,4 +1,4 @@
-"""What to say when there is no route at all."""
+"""The message for a configuration without any route."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from ambassador.config.filter import LinkFilter
     from ambassador.config.routes import Decision
 
-_LOOKED_FOR = "there is neither a link variable <ALIAS>_PORT_<n>_TCP=tcp://HOST:PORT nor AMBASSADOR_ROUTES"
+_LOOKED_FOR = "found neither a link variable <ALIAS>_PORT_<n>_TCP=tcp://HOST:PORT nor AMBASSADOR_ROUTES"
 _MOST_SHOWN = 3
-# What every hosts file has, and what Docker adds for itself (host.docker.internal).
+# Names that every hosts file has, and that Docker adds for itself (host.docker.internal).
 _COMMON = re.compile(r"localhost(\..*)?|ip6-.*|.*\.docker\.internal|buildkitsandbox|.*\.localdomain")
 _LOOPBACK = re.compile(r"127\..*|::1|0\.0\.0\.0|::|fe00::.*|ff0[0-9a-f]::.*")
-# Docker names a container after the first 12 digits of its id where nobody names it.
+# The host name of a container without one: the first 12 digits of its id.
 _CONTAINER_ID = re.compile(r"[0-9a-f]{12}")
 
 
 def no_route(environ: Mapping[str, str], hosts: str, ignored: Sequence[Decision], wanted: LinkFilter) -> Problem:
-    """Say what was looked for, what became of what looked like it, and what to add."""
+    """Say what was looked for, why what resembles it was ignored, and what to add."""
     aliases = {normalised(name.alias) for name in map(link_name, environ) if name}
     linked = [alias for alias in linked_names(hosts, environ.get("HOSTNAME", "")) if normalised(alias) not in aliases]
     if "KUBERNETES_SERVICE_HOST" in environ:
-        linked = []  # a pod's hostAliases, which nobody ever set variables for
+        linked = []  # these are a pod's hostAliases, for which there never were variables
     wrong = _LOOKED_FOR
     if ignored:
         reasons = [f"{decision.variable} ({decision.reason})" for decision in ignored]
@@ -44,9 +44,9 @@ def no_route(environ: Mapping[str, str], hosts: str, ignored: Sequence[Decision]
         )
         right = f"add {' '.join(_option(alias, environ) for alias in linked[:_MOST_SHOWN])}"
     if any(decision.reason.startswith("AMBASSADOR_LINKS") for decision in ignored):
-        right = "mend or unset AMBASSADOR_LINKS"
+        right = "correct or unset AMBASSADOR_LINKS"
     elif any(map(wanted.why_not, linked[:_MOST_SHOWN] or ["redis"])):
-        right = f"mend or unset AMBASSADOR_LINKS, and {right}"
+        right = f"correct or unset AMBASSADOR_LINKS, and {right}"
     return Problem("no route", "", wrong, right)
 
 
@@ -56,7 +56,7 @@ def _first(texts: Sequence[str]) -> str:
 
 
 def linked_names(hosts: str, own_name: str) -> Iterator[str]:
-    """Yield the aliases that Docker wrote into a hosts file for links, as far as a file tells: the first of a line.
+    """Yield the aliases that Docker wrote into a hosts file for links, as far as it shows them: the first of a line.
 
     Docker writes "ADDRESS ALIAS CONTAINER-ID NAME" for a link, and "ADDRESS HOSTNAME" for the container itself.
     """
@@ -71,7 +71,7 @@ def linked_names(hosts: str, own_name: str) -> Iterator[str]:
 
 
 def _option(alias: str, environ: Mapping[str, str]) -> str:
-    """Write the option that makes the link *alias*; its port is known where a variable <ALIAS>_PORT has it."""
+    """Write the `-e` option that makes the link *alias*, with the port that a variable <ALIAS>_PORT names, if any."""
     name = normalised(alias)
     try:
         port = str(upstream_address(environ.get(f"{name}_PORT", "").removeprefix("tcp://")).port)

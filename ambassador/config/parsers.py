@@ -1,4 +1,4 @@
-"""The values of settings, each from its text: what cannot be used is `Invalid`."""
+"""The values of settings, each from its text. Every function here raises `Invalid` for a text that it cannot use."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)?")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
-_LIKE_DURATIONS = "write a duration like 250ms, 10s, 5m or 1h"
-# What the kernel takes for TCP_KEEPIDLE (tcp(7)), in seconds.
+_LIKE_DURATIONS = "expected a duration like 250ms, 10s, 5m or 1h"
+# What the kernel accepts for TCP_KEEPIDLE (tcp(7)), in seconds.
 _KEEPALIVE = (1.0, 32767.0)
-# More processes than any machine has cores; a slip of the finger must not start a million.
+# More than any machine has cores; a typing error must not start a million processes.
 _MOST_WORKERS = 1024
 # A bearer token is guessed over the network: 16 characters are 64 bits even when they are hexadecimal digits.
 _SHORTEST_TOKEN = 16
@@ -31,88 +31,88 @@ _MAPPED = IPv6Network("::ffff:0:0/96")
 
 
 def parse_duration(text: str) -> float:
-    """Read a duration, in seconds."""
+    """Read a duration, returned in seconds."""
     match = _DURATION.fullmatch(text.lower())
     if not match:
-        raise Invalid("is no duration", f"{_LIKE_DURATIONS}; 0 is off")
+        raise Invalid("invalid duration", f"{_LIKE_DURATIONS}, or 0 for off")
     return float(match[1]) * _SECONDS[match[2]]
 
 
 def positive_duration(text: str) -> float:
-    """Read a duration that cannot be switched off."""
+    """Read a duration that cannot be 0, returned in seconds."""
     seconds = parse_duration(text)
     if not seconds:
-        raise Invalid("cannot be off", _LIKE_DURATIONS)
+        raise Invalid("must not be 0", _LIKE_DURATIONS)
     return seconds
 
 
 def keepalive(text: str) -> float:
-    """Read how long a connection is idle before the kernel probes it, in seconds."""
+    """Read how long a connection is idle before the kernel probes it, returned in seconds; 0 is never."""
     seconds = parse_duration(text)
     least, most = _KEEPALIVE
     if seconds and not least <= seconds <= most:
-        raise Invalid("is not what the kernel can do", f"write {least:g}s to {most:g}s, or 0 for no keepalive")
+        raise Invalid("out of range", f"expected {least:g}s to {most:g}s, or 0 for no keepalive")
     return seconds
 
 
 def choice(*options: str) -> Callable[[str], str]:
-    """Return what reads one of *options*, in capitals or not."""
+    """Return a function that reads one of *options*, which are in lower case; the text may be in any."""
 
     def read(text: str) -> str:
         if text.lower() not in options:
-            raise Invalid("is not known", f"write {', '.join(options[:-1])} or {options[-1]}")
+            raise Invalid("unknown value", f"expected {', '.join(options[:-1])} or {options[-1]}")
         return text.lower()
 
     return read
 
 
 def on_off(text: str) -> bool:
-    """Read a switch."""
+    """Read `on` or `off`."""
     return choice("on", "off")(text) == "on"
 
 
 def connections(text: str) -> int:
     """Read how many connections there may be."""
     if not re.fullmatch(r"0*[1-9][0-9]{0,8}", text):
-        raise Invalid("is no number of connections", "write a whole number from 1 to 999999999")
+        raise Invalid("invalid number of connections", "expected a whole number from 1 to 999999999")
     return int(text.lstrip("0"))
 
 
 def workers(text: str) -> int:
-    """Read how many processes serve; 0 is one a core."""
+    """Read the number of processes; 0 stands for `auto`, one per core."""
     if text.lower() == "auto":
         return 0
     if not re.fullmatch(r"[1-9][0-9]{0,3}", text) or int(text) > _MOST_WORKERS:
-        raise Invalid("is no number of processes", f"write a number from 1 to {_MOST_WORKERS}, or auto for one a core")
+        raise Invalid("invalid number of processes", f"expected 1 to {_MOST_WORKERS}, or auto for one per core")
     return int(text)
 
 
 def bind_hosts(text: str) -> tuple[str, ...]:
-    """Read listen addresses; one that another covers is left out."""
+    """Read listen addresses, an empty one for every address; one that another covers is dropped."""
     return without_covered(tuple(listen_host(host) for host in _items(text, "10.0.0.7,[fd00::7]")))
 
 
 def admin_address(text: str) -> Address | None:
-    """Read the admin address, None when it is off."""
+    """Read the admin address; None if it is `off`."""
     if text.lower() == "off":
         return None
     host, port = listen_address(text, like="ADDRESS:PORT, such as 127.0.0.1:9901 or *:9901, or off")
     if ":" not in text:
-        raise Invalid("has no address", f"write 127.0.0.1:{port}, or *:{port} for every address, or off")
+        raise Invalid("missing address", f"write 127.0.0.1:{port}, or *:{port} for every address, or off")
     return Address(host or "", port)
 
 
 def admin_token(text: str) -> str:
-    """Read a bearer token. Says nothing of the token itself."""
+    """Read a bearer token. No error repeats any of it."""
     if len(text) < _SHORTEST_TOKEN:
-        raise Invalid(f"has fewer than {_SHORTEST_TOKEN} characters", "make one with: openssl rand -hex 16")
+        raise Invalid(f"shorter than {_SHORTEST_TOKEN} characters", "make one with: openssl rand -hex 16")
     if not re.fullmatch(r"[!-~]+", text):
-        raise Invalid("has characters that no HTTP header takes", "make one with: openssl rand -hex 16")
+        raise Invalid("characters that an HTTP header cannot hold", "make one with: openssl rand -hex 16")
     return text
 
 
 def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
-    """Read networks (CIDRs), where an address is the network of itself alone."""
+    """Read networks (CIDRs); an address is a network of one."""
     return tuple(map(_network, _items(text, "10.0.0.0/8,fd00::/8")))
 
 
@@ -124,7 +124,7 @@ def peers(text: str) -> tuple[str, ...]:
 def path(text: str) -> Path:
     """Read the path of a file."""
     if "\0" in text or not _encodable(text):
-        raise Invalid("has a character that no path has", "write the path of a file")
+        raise Invalid("invalid character in a path", "write the path of a file")
     return Path(text)
 
 
@@ -139,13 +139,13 @@ def _encodable(text: str) -> bool:
 def _items(text: str, like: str) -> list[str]:
     items = [item.strip() for item in text.split(",")]
     if not all(items):
-        raise Invalid("has nothing before, after or between commas", f"write a list like {like}")
+        raise Invalid("empty item in the list", f"expected a list like {like}")
     return items
 
 
 def _network(text: str) -> IPv4Network | IPv6Network:
-    wrong = Invalid(f"has {quoted(text)}, which is no network", "write networks like 10.0.0.0/8 or fd00::/8")
-    # ipaddress would take a netmask or a zone as well.
+    wrong = Invalid(f"invalid network {quoted(text)}", "expected networks like 10.0.0.0/8 or fd00::/8")
+    # ipaddress would accept a netmask or a zone as well.
     match = re.fullmatch(r"([0-9a-f:.]+)(/[0-9]{1,3})?", text, re.IGNORECASE)
     if not match:
         raise wrong
@@ -155,8 +155,8 @@ def _network(text: str) -> IPv4Network | IPv6Network:
     except ValueError:
         raise wrong from None
     if length and network.network_address != ipaddress.ip_address(address):
-        either = f"write {network} for all of it, or {address} alone"
-        raise Invalid(f"has {quoted(text)}, an address within a network", either)
+        either = f"write {network} for the whole network, or {address} for this address"
+        raise Invalid(f"{quoted(text)} is an address inside a network", either)
     if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
         return IPv4Network((int(network.network_address) & 0xFFFFFFFF, network.prefixlen - _MAPPED.prefixlen))
     return network
@@ -164,11 +164,11 @@ def _network(text: str) -> IPv4Network | IPv6Network:
 
 def _peer(text: str) -> str:
     if canonical_ip(text) is not None:
-        raise Invalid(f"has {quoted(text)}, an address", "write the DNS or URI names in the peer's certificate")
+        raise Invalid(f"{quoted(text)} is an address", "expected DNS or URI names of the peer's certificate")
     if _URI.fullmatch(text):
         return text
     try:
         return host_name(text)
     except Invalid:
-        right = "write whole names, like ambassador.example or spiffe://example/ambassador"
-        raise Invalid(f"has {quoted(text)}, which is no DNS or URI name", right) from None
+        right = "expected full names, like ambassador.example or spiffe://example/ambassador"
+        raise Invalid(f"invalid DNS or URI name {quoted(text)}", right) from None

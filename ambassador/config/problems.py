@@ -1,4 +1,4 @@
-"""What is wrong with a value, in words for one line on a terminal: printable, short, without passwords."""
+"""What is wrong with a value, as text for one line of a terminal: printable, short, without passwords."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import re
 
 from ambassador.errors import Problem
 
-# Long enough for three endpoints, short enough that what is wrong still stands on the same screen line or the next.
+# Characters: enough for three endpoints, few enough that what is wrong is still on the same screen line or the next.
 LONGEST = 120
 _LONGEST_QUOTE = 40
 MASK = "***"
 
 
 class Invalid(ValueError):  # noqa: N818 - it becomes a Problem of a ConfigurationError, and reads better so
-    """A value that cannot be used: what it does wrong, as "has no port", and what to write instead."""
+    """A value that cannot be used: what is *wrong*, such as "missing port", and the *right* thing to write."""
 
     def __init__(self, wrong: str, right: str) -> None:
         super().__init__(f"{wrong}; {right}")
@@ -21,7 +21,7 @@ class Invalid(ValueError):  # noqa: N818 - it becomes a Problem of a Configurati
         self.right = right
 
     def of(self, variable: str, value: str) -> Problem:
-        """Make the problem of *variable*, whose *value* is shown as far as it fits and is no secret."""
+        """Make a problem of *variable*, whose *value* is shown without passwords, as far as it fits."""
         return Problem(variable, shown(value), self.wrong, self.right)
 
 
@@ -32,7 +32,7 @@ def shown(value: str, longest: int = LONGEST) -> str:
 
 
 def path_shown(value: str) -> str:
-    """Write the path of a secret, masked unless it is sure to be one: users put the secret itself in its place."""
+    """Write the path of a secret, masked unless it is surely a path: users write the secret itself in its place."""
     return shown(value) if value.startswith("/") and value.isprintable() else MASK
 
 
@@ -42,7 +42,7 @@ def quoted(value: str) -> str:
 
 
 def _masked(value: str) -> str:
-    """Hide where a URL has passwords (RFC 3986): before an @, and in a query. Rather too much of it."""
+    """Hide the parts of a URL that hold passwords (RFC 3986): before an @, and in a query. If in doubt, more of it."""
     before, mark, query = _without_user(value).partition("?")
     return f"{before}{mark}{MASK}" if query else before + mark
 
@@ -57,5 +57,5 @@ def _without_user(value: str) -> str:
 
 
 def _escaped(character: str) -> str:
-    """Escape what is no printable character, among it the lone surrogates of bytes that are not UTF-8."""
+    """Escape what is not printable, including the lone surrogates that stand for bytes that are not UTF-8."""
     return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")

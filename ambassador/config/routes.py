@@ -1,4 +1,4 @@
-"""What a configuration comes down to: routes, and what became of each variable."""
+"""The result of a configuration: routes, and what became of each variable."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One address of an upstream. A dial looks up *hosts_alias* in /etc/hosts first, which Docker keeps up to date."""
+    """One address of an upstream.
+
+    Attributes:
+        hosts_alias: what a dial looks up in /etc/hosts first, which Docker keeps up to date; None without a link of
+            Docker's.
+    """
 
     address: Address
     hosts_alias: str | None = None
@@ -22,10 +27,10 @@ class Route:
     """Listen addresses and the endpoints behind them, tried in order.
 
     Attributes:
-        name: what logs and metrics call it, unlike that of any other route.
+        name: what logs and metrics call it; unique in a configuration.
         alias: of the link, in lower case; None without one.
-        listen: an empty host is every address, IPv4 and IPv6.
-        source: the variable that it came from, or "argument".
+        listen: where it listens; an empty host is every address, IPv4 and IPv6.
+        source: the variable that it comes from, or "argument".
     """
 
     name: str
@@ -37,11 +42,12 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What became of a variable that looks like a link, or of an explicit route. The value is fit to be shown.
+    """What became of a variable that looks like a link, or of an explicit route.
 
     Attributes:
-        route: the name of the route that it is part of; None when it is ignored.
-        reason: why it is ignored, or what there is to know about the route; may be empty.
+        value: as written, but fit to be shown: one line, without passwords.
+        route: the name of the route that it is part of; None if it is ignored.
+        reason: why it is ignored, or a remark on the route; may be empty.
     """
 
     variable: str

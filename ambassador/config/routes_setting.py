@@ -19,14 +19,20 @@ if TYPE_CHECKING:
 
 ARGUMENT = "argument"
 ROUTES = "AMBASSADOR_ROUTES"
-_FORM = "write [LISTEN=]HOST:PORT[,HOST:PORT], without spaces"
+_FORM = "expected [LISTEN=]HOST:PORT[,HOST:PORT], without spaces"
 # [ADDRESS:]PORT:HOST:PORT, in the way of `docker run --publish`.
 _PUBLISHED = re.compile(r"((?:[0-9.]+:)?[0-9]+):([^:\[\]]+|\[[^\[\]]+\]):([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Explicit:
-    """A route that somebody wrote. Without a host it listens where AMBASSADOR_BIND says; the host "" is everywhere."""
+    """A route as a user wrote it.
+
+    Attributes:
+        source: the variable that it comes from, or "argument".
+        text: as written, fit to be shown.
+        host: where to listen: None is where AMBASSADOR_BIND says, empty is every address.
+    """
 
     source: str
     text: str
@@ -42,7 +48,7 @@ class Explicit:
 def explicit_routes(
     text: str, arguments: Sequence[str], *, variable: str = ROUTES
 ) -> tuple[list[Explicit], list[Problem]]:
-    """Read the routes of AMBASSADOR_ROUTES, whose *text* another variable may have brought, and of the command line."""
+    """Read the routes of AMBASSADOR_ROUTES and of the command line. *variable* is where *text* comes from."""
     routes: list[Explicit] = []
     problems: list[Problem] = []
     for source, words in ((ARGUMENT, _words(arguments)), (variable, text.split())):
@@ -55,7 +61,7 @@ def explicit_routes(
 
 
 def _words(arguments: Sequence[str]) -> Iterable[str]:
-    """Split arguments into routes; `HOST PORT`, which the users of the old image write, is one."""
+    """Split arguments into routes; `HOST PORT`, the syntax of the old image, is one route."""
     match arguments:
         case [host, port] if port.isascii() and port.isdigit():
             bare = host.strip("[]")
@@ -66,16 +72,16 @@ def _words(arguments: Sequence[str]) -> Iterable[str]:
 
 def _route(source: str, word: str) -> Explicit:
     if "@" in word:
-        raise Invalid("has a user or a password", "write HOST:PORT")
+        raise Invalid("unexpected user or password", "write HOST:PORT")
     if "://" in word:
-        raise Invalid("has a scheme", "write HOST:PORT without tcp://")
+        raise Invalid("unexpected scheme", "write HOST:PORT without tcp://")
     if ";" in word or "=" in word.partition(",")[2]:
-        raise Invalid("has several routes in one", "separate routes by spaces, and only endpoints by commas")
+        raise Invalid("several routes in one", "separate routes with spaces, and only endpoints with commas")
     if published := _PUBLISHED.fullmatch(word):
-        raise Invalid("has no = after LISTEN", "write {}={}:{}".format(*map(shown, published.groups())))
+        raise Invalid("missing = after LISTEN", "write {}={}:{}".format(*map(shown, published.groups())))
     listen, mark, upstream = word.rpartition("=")
     if mark and not listen:
-        raise Invalid("has nothing before the =", "write LISTEN=HOST:PORT, or HOST:PORT")
+        raise Invalid("missing LISTEN before the =", "write LISTEN=HOST:PORT, or HOST:PORT")
     addresses = list(dict.fromkeys(map(_upstream, upstream.split(","))))
     endpoints = tuple(map(Endpoint, addresses))
     host, port = listen_address(listen) if mark else (None, addresses[0].port)
@@ -84,12 +90,12 @@ def _route(source: str, word: str) -> Explicit:
 
 def _upstream(text: str) -> Address:
     if not text:
-        raise Invalid("has nothing where an endpoint should be", _FORM)
+        raise Invalid("missing endpoint", _FORM)
     return upstream_address(text)
 
 
 def _problem(source: str, word: str, wrong: str, right: str) -> Problem:
     if source == ROUTES:
         return Problem(source, shown(word), wrong, right)
-    # A file's variable has another value than the route, and an argument has no variable.
+    # A route from a file is not the value of its variable, and an argument has no variable.
     return Problem(f"{source} {shown(word)}", "", wrong, right)

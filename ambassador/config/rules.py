@@ -1,4 +1,4 @@
-"""Settings that do not go together, and settings that are better given otherwise."""
+"""Settings that contradict each other, and settings that are probably not meant as they are."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ if TYPE_CHECKING:
     from ambassador.config.routes import Decision, Route
     from ambassador.config.settings import Settings
 
-# The first Python whose ssl module knows pre-shared keys.
+# The first Python whose ssl module supports pre-shared keys.
 _PYTHON_WITH_KEYS = (3, 13)
 _KEY = "AMBASSADOR_TUNNEL_KEY_FILE"
 _CERTIFICATES = ("AMBASSADOR_TUNNEL_CERT_FILE", "AMBASSADOR_TUNNEL_PRIVATE_KEY_FILE", "AMBASSADOR_TUNNEL_CA_FILE")
 
 
 def tunnel_problems(settings: Settings, *, python: tuple[int, int]) -> list[Problem]:
-    """Say what keeps the tunnel from being one of its two kinds, with *python*'s version. The files stay unread."""
+    """Check that the settings choose one kind of tunnel: a shared key, or certificates. The files are not read.
+
+    This is the only place that decides so. *python* is the version that the tunnel would run on.
+    """
     if settings.tunnel == "off":
         return []
     files = (settings.tunnel_cert_file, settings.tunnel_private_key_file, settings.tunnel_ca_file)
@@ -30,20 +33,20 @@ def tunnel_problems(settings: Settings, *, python: tuple[int, int]) -> list[Prob
     wrong = right = ""
     if settings.tunnel_key_file is None:
         if len(missing) == len(files):
-            wrong, right = "has neither a key nor certificates", f"set {_KEY}, or {_listed(_CERTIFICATES)}"
+            wrong, right = "neither a key nor certificates", f"set {_KEY}, or {_listed(_CERTIFICATES)}"
         elif missing:
-            wrong, right = "has certificates, but not all that it takes", f"set {_listed(missing)}, too"
+            wrong, right = "incomplete certificates", f"also set {_listed(missing)}"
     elif len(missing) < len(files):
-        wrong, right = "has a key and certificates", f"set either {_KEY} or {_listed(_CERTIFICATES)}"
+        wrong, right = "both a key and certificates", f"set either {_KEY}, or {_listed(_CERTIFICATES)}"
     elif settings.tunnel_peers:
-        wrong, right = "has a key, and AMBASSADOR_TUNNEL_PEERS, which is for certificates", "unset one of them"
+        wrong, right = f"{_KEY} together with AMBASSADOR_TUNNEL_PEERS", "unset one: names need certificates"
     elif python < _PYTHON_WITH_KEYS:
-        wrong, right = "needs Python 3.13 for a key", "use the image, a newer Python, or certificates"
+        wrong, right = "a shared key needs Python 3.13", "use the image, a newer Python, or certificates"
     return [Problem("AMBASSADOR_TUNNEL", settings.tunnel, wrong, right)] if wrong else []
 
 
 def admin_problems(settings: Settings, routes: Iterable[Route], decisions: Iterable[Decision]) -> list[Problem]:
-    """Say which routes listen where the admin server does."""
+    """Find the routes that listen where the admin server does."""
     admin = settings.admin
     if admin is None:
         return []
@@ -52,7 +55,7 @@ def admin_problems(settings: Settings, routes: Iterable[Route], decisions: Itera
         Problem(
             shown(route.source),
             values.get(route.name, ""),
-            f"listens on port {admin.port}, and so does AMBASSADOR_ADMIN={listen_text(admin)}",
+            f"listens on port {admin.port}, but so does AMBASSADOR_ADMIN={listen_text(admin)}",
             "give AMBASSADOR_ADMIN another port, or set it to off",
         )
         for route in routes
@@ -61,19 +64,22 @@ def admin_problems(settings: Settings, routes: Iterable[Route], decisions: Itera
 
 
 def warnings(settings: Settings, *, given: Mapping[str, str], aliases: Iterable[str]) -> list[str]:
-    """Say what works but is hardly meant: *given* says which variable set a setting, *aliases* those of the links."""
+    """Return what works but is probably not intended.
+
+    *given* says which variable set each setting that is set; *aliases* are those of the links.
+    """
     found = []
     if given.get("ADMIN_TOKEN") == "AMBASSADOR_ADMIN_TOKEN":
         found.append(
-            "AMBASSADOR_ADMIN_TOKEN is given by value, which links hand on to other containers: "
+            "AMBASSADOR_ADMIN_TOKEN is set by value, which Docker copies into containers that link here: "
             "use AMBASSADOR_ADMIN_TOKEN_FILE"
         )
     idle = [variable for name, variable in given.items() if name.startswith("TUNNEL_")]
     if settings.tunnel == "off" and idle:
-        found.append(f"{_listed(idle)} without AMBASSADOR_TUNNEL: nothing is encrypted")
+        found.append(f"{_listed(idle)} set without AMBASSADOR_TUNNEL: nothing is encrypted")
     absent = settings.links.absent(aliases)
     if absent:
-        found.append(f"AMBASSADOR_LINKS names {_listed(absent)}, for which there is no link")
+        found.append(f"AMBASSADOR_LINKS names {_listed(absent)}, but there is no such link")
     return found
 
 

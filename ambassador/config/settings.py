@@ -18,7 +18,7 @@ PREFIX = "AMBASSADOR_"
 
 
 def _text(read: Callable[[str], object]) -> BeforeValidator:
-    """Have pydantic call *read* for a text; what is no text is taken as the value itself."""
+    """Have pydantic call *read* for a text; anything else is taken as the value itself."""
 
     def value(given: Any) -> Any:
         return read(given) if isinstance(given, str) else given
@@ -32,7 +32,10 @@ File = Annotated[InstanceOf[Path] | None, _text(parsers.path)]
 
 
 class Settings(BaseModel):
-    """Every AMBASSADOR_* setting, checked one by one; a duration is in seconds, and 0 is off."""
+    """Every AMBASSADOR_* setting, each valid by itself. Durations are in seconds; 0 is off.
+
+    The field's name in upper case is the setting's. The README has their meanings.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 

@@ -59,7 +59,7 @@ def test_all_problems_are_told_together(problems: Problems) -> None:
 
 @pytest.mark.parametrize("setting", [{"AMBASSADOR_BIND": "eth0"}, {"AMBASSADOR_ADMIN": "9901"}])
 def test_broken_setting_makes_no_second_problem(problems: Problems, setting: dict[str, str]) -> None:
-    """Where it is not known what listens where, nothing is said to clash."""
+    """Where it unknown value what listens where, nothing is said to clash."""
     assert len(problems({"A_PORT_9901_TCP": "tcp://a:1"} | setting)) == 1
 
 

@@ -70,7 +70,7 @@ def test_off_stands_alone() -> None:
 def test_reason_says_what_to_change() -> None:
     """A link that is not served says whether it was excluded or not named."""
     assert link_filter("!redis").why_not("REDIS") == "AMBASSADOR_LINKS excludes it"
-    assert link_filter("web").why_not("REDIS") == "AMBASSADOR_LINKS does not name it"
+    assert link_filter("web").why_not("REDIS") == "AMBASSADOR_LINKS does not include it"
     assert link_filter("off").why_not("REDIS") == "AMBASSADOR_LINKS is off"
 
 

@@ -149,7 +149,12 @@ def test_kubernetes_variables() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "reason"), [("8080", "no link: a bare number"), ("", "no link: empty"), ("  ", "no link: empty")]
+    ("value", "reason"),
+    [
+        ("8080", "not a link: the value is a bare number"),
+        ("", "not a link: empty value"),
+        ("  ", "not a link: empty value"),
+    ],
 )
 def test_value_that_is_no_link(value: str, reason: str) -> None:
     """A Kubernetes port named 8080-tcp makes a variable that is named like a link; it is ignored, and said to be."""
@@ -174,7 +179,7 @@ def test_copies_are_no_links(copy: str, name: str) -> None:
     found = find({copy: "nonsense", name: "/me/app"})
 
     assert [decision.variable for decision in found.ignored] == [copy]
-    assert "a copy" in found.ignored[0].reason
+    assert "copied from" in found.ignored[0].reason
     assert found == Links(ignored=found.ignored)
 
 
@@ -188,7 +193,7 @@ def test_other_protocols_are_told_of_once(protocol: str) -> None:
     """A link that is not TCP is ignored with a decision and one warning that names it."""
     found = find({f"DNS_PORT_53_{protocol}": f"{protocol.lower()}://10.0.0.1:53"})
 
-    assert [decision.reason for decision in found.ignored] == [f"{protocol} links are not served"]
+    assert [decision.reason for decision in found.ignored] == [f"{protocol} links are not supported"]
     assert len(found.warnings) == 1
     assert f"DNS_PORT_53_{protocol}=" in found.warnings[0]
 
@@ -206,34 +211,38 @@ def test_name_in_small_letters_is_told_of() -> None:
     found = find({"redis_port_6379_tcp": "tcp://a:1"})
 
     assert not found.links
-    assert "capital letters" in found.ignored[0].reason
+    assert "upper case" in found.ignored[0].reason
 
 
 @pytest.mark.parametrize(
     ("variable", "value", "line"),
     [
-        ("A_PORT_80_TCP", "10.0.0.7:6379", "does not begin with tcp://; write tcp://10.0.0.7:6379"),
-        ("A_PORT_80_TCP", "redis", "does not begin with tcp://; write tcp://HOST:80"),
-        ("A_PORT_80_TCP", "udp://a:1", "has the scheme 'udp'; write tcp://a:1"),
-        ("A_PORT_80_TCP", "http://a/x", "has the scheme 'http'; write tcp://HOST:80"),
-        ("A_PORT_80_TCP", "://a:1", "has the scheme ''; write tcp://a:1"),
-        ("A_PORT_80_TCP", "tcp:/a:1", "does not begin with tcp://; write tcp://HOST:80"),
-        ("A_PORT_80_TCP", "tcp://a", "has no port; write tcp://a:80"),
-        ("A_PORT_80_TCP", "tcp://:6379", "has no host; write tcp://HOST:6379"),
-        ("A_PORT_80_TCP", "tcp://fd00::1:81", "an IPv6 address needs brackets; write tcp://[fd00::1]:81"),
-        ("A_PORT_80_TCP", "tcp://a:1/", "has a path; write tcp://a:1"),
-        ("A_PORT_80_TCP", "tcp://a:0", "has the port '0'; a port is a number from 1 to 65535"),
-        ("A_PORT_80_TCP", "tcp://a:65536", "has the port '65536'; a port is a number from 1 to 65535"),
-        ("A_PORT_80_TCP", "-1", "does not begin with tcp://; write tcp://HOST:80"),
-        ("A_PORT_80_TCP", "tcp://a:1,", "nothing before, after or between commas; write tcp://HOST:80,tcp://HOST:80"),
-        ("A_PORT_80_TCP", "tcp://a:1,b:2", "does not begin with tcp://, in 'b:2'; write tcp://b:2"),
+        ("A_PORT_80_TCP", "10.0.0.7:6379", "missing tcp://; write tcp://10.0.0.7:6379"),
+        ("A_PORT_80_TCP", "redis", "missing tcp://; write tcp://HOST:80"),
+        ("A_PORT_80_TCP", "udp://a:1", "unsupported scheme 'udp'; write tcp://a:1"),
+        ("A_PORT_80_TCP", "http://a/x", "unsupported scheme 'http'; write tcp://HOST:80"),
+        ("A_PORT_80_TCP", "://a:1", "unsupported scheme ''; write tcp://a:1"),
+        ("A_PORT_80_TCP", "tcp:/a:1", "missing tcp://; write tcp://HOST:80"),
+        ("A_PORT_80_TCP", "tcp://a", "missing port; write tcp://a:80"),
+        ("A_PORT_80_TCP", "tcp://:6379", "missing host; write tcp://HOST:6379"),
+        ("A_PORT_80_TCP", "tcp://fd00::1:81", "IPv6 address without brackets; write tcp://[fd00::1]:81"),
+        ("A_PORT_80_TCP", "tcp://a:1/", "unexpected path or query; write tcp://a:1"),
+        ("A_PORT_80_TCP", "tcp://a:0", "invalid port '0'; expected a number from 1 to 65535"),
+        ("A_PORT_80_TCP", "tcp://a:65536", "invalid port '65536'; expected a number from 1 to 65535"),
+        ("A_PORT_80_TCP", "-1", "missing tcp://; write tcp://HOST:80"),
+        ("A_PORT_80_TCP", "tcp://a:1,", "empty item in the list; write tcp://HOST:80,tcp://HOST:80"),
+        ("A_PORT_80_TCP", "tcp://a:1,b:2", "missing tcp://, in 'b:2'; write tcp://b:2"),
         (
             "A_PORT_80_TCP",
             "tcp://a:1 tcp://b:2",
-            "white space; separate endpoints by commas: tcp://HOST:80,tcp://HOST:80",
+            "white space; separate endpoints with commas: tcp://HOST:80,tcp://HOST:80",
         ),
-        ("A_PORT_0_TCP", "tcp://a:1", "has the port '0' in its name; a port is a number from 1 to 65535"),
-        ("A_PORT_65536_TCP", "tcp://a:1", "has the port '65536' in its name; a port is a number from 1 to 65535"),
+        ("A_PORT_0_TCP", "tcp://a:1", "invalid port '0' in the variable's name; expected a number from 1 to 65535"),
+        (
+            "A_PORT_65536_TCP",
+            "tcp://a:1",
+            "invalid port '65536' in the variable's name; expected a number from 1 to 65535",
+        ),
     ],
 )
 def test_malformed_link(variable: str, value: str, line: str) -> None:
@@ -248,7 +257,7 @@ def test_password_in_a_link_is_never_shown() -> None:
     """A user and a password are refused and masked, also in what is ignored."""
     value = "tcp://user:hunter2,x@a:1"
     assert only_problem({"A_PORT_80_TCP": value}) == (
-        "A_PORT_80_TCP=tcp://***@a:1: has a user or a password; write tcp://HOST:80"
+        "A_PORT_80_TCP=tcp://***@a:1: unexpected user or password; write tcp://HOST:80"
     )
 
     ignored = find_links({"A_PORT_80_TCP": value}, LinkFilter(off=True)).ignored

@@ -58,8 +58,8 @@ def test_links_to_one_upstream_merge(configure: Configure, order: int) -> None:
     assert names(configuration) == {"db:5432": ":5432=172.17.0.2:5432"}
     assert reasons(configuration) == {
         "DB_PORT_5432_TCP": ("db:5432", ""),
-        "DB_1_PORT_5432_TCP": ("db:5432", "the same as DB_PORT_5432_TCP"),
-        "PROJECT_DB_1_PORT_5432_TCP": ("db:5432", "the same as DB_PORT_5432_TCP"),
+        "DB_1_PORT_5432_TCP": ("db:5432", "same as DB_PORT_5432_TCP"),
+        "PROJECT_DB_1_PORT_5432_TCP": ("db:5432", "same as DB_PORT_5432_TCP"),
     }
 
 
@@ -68,16 +68,16 @@ def test_links_to_different_upstreams_clash(problems: Problems) -> None:
     (line,) = problems({"REDIS_PORT_6379_TCP": "tcp://a:1", "CACHE_PORT_6379_TCP": "tcp://b:1"})
 
     assert line == (
-        "CACHE_PORT_6379_TCP=tcp://b:1: wants port 6379 for its upstream, and so does REDIS_PORT_6379_TCP=tcp://a:1; "
-        "leave one out by AMBASSADOR_LINKS=!redis, or decide by AMBASSADOR_ROUTES=6379=b:1"
+        "CACHE_PORT_6379_TCP=tcp://b:1: claims port 6379, but so does REDIS_PORT_6379_TCP=tcp://a:1, with another "
+        "upstream; exclude one with AMBASSADOR_LINKS=!redis, or choose with AMBASSADOR_ROUTES=6379=b:1"
     )
 
 
 @pytest.mark.parametrize(
     ("links", "advice"),
     [
-        ("redis,cache", "; leave redis out of AMBASSADOR_LINKS, or decide by AMBASSADOR_ROUTES=6379=b:1"),
-        ("!web", "; add !redis to AMBASSADOR_LINKS, or decide by AMBASSADOR_ROUTES=6379=b:1"),
+        ("redis,cache", "; remove redis from AMBASSADOR_LINKS, or choose with AMBASSADOR_ROUTES=6379=b:1"),
+        ("!web", "; add !redis to AMBASSADOR_LINKS, or choose with AMBASSADOR_ROUTES=6379=b:1"),
     ],
 )
 def test_advice_against_a_clash_goes_on_from_the_choice_of_links(problems: Problems, links: str, advice: str) -> None:
@@ -112,7 +112,7 @@ def test_leading_zeros_make_no_second_port(problems: Problems) -> None:
     """Port 080 is port 80, and no choice of aliases tells the two links apart."""
     (line,) = problems({"A_PORT_80_TCP": "tcp://a:1", "A_PORT_080_TCP": "tcp://b:1"})
 
-    assert line.endswith("; decide by AMBASSADOR_ROUTES=80=b:1")
+    assert line.endswith("; choose with AMBASSADOR_ROUTES=80=b:1")
 
 
 def test_bind_is_where_routes_listen_that_name_no_address(configure: Configure) -> None:
@@ -140,7 +140,7 @@ def test_explicit_route_beats_a_link_and_keeps_its_alias(configure: Configure) -
     assert names(configuration) == {"redis:6379": ":6379=b:1"}
     assert configuration.routes[0].alias == "redis"
     assert configuration.routes[0].source == "AMBASSADOR_ROUTES"
-    assert reasons(configuration)["REDIS_PORT_6379_TCP"] == (None, "an explicit route decides for port 6379")
+    assert reasons(configuration)["REDIS_PORT_6379_TCP"] == (None, "overridden by an explicit route for port 6379")
 
 
 def test_argument_beats_a_link(configure: Configure) -> None:
@@ -194,7 +194,7 @@ def test_explicit_routes_to_different_upstreams_clash(problems: Problems, routes
     first, second = routes.split()
     (line,) = problems({"AMBASSADOR_ROUTES": routes, "A_PORT_80_TCP": "tcp://c:1"})
 
-    assert line.startswith(f"AMBASSADOR_ROUTES={second}: listens where {first} does")
+    assert line.startswith(f"AMBASSADOR_ROUTES={second}: same listen address as {first}, but another upstream")
 
 
 def test_argument_and_variable_clash(problems: Problems) -> None:

@@ -33,7 +33,7 @@ def test_nothing_at_all(problems: Problems) -> None:
     (line,) = problems({"PATH": "/usr/bin"}, hosts=OWN)
 
     assert line == (
-        "no route: there is neither a link variable <ALIAS>_PORT_<n>_TCP=tcp://HOST:PORT nor AMBASSADOR_ROUTES; "
+        "no route: found neither a link variable <ALIAS>_PORT_<n>_TCP=tcp://HOST:PORT nor AMBASSADOR_ROUTES; "
         "add one, for example -e REDIS_PORT_6379_TCP=tcp://redis:6379"
     )
 
@@ -83,7 +83,7 @@ def test_linked_name_with_variables_needs_no_advice(problems: Problems) -> None:
     (line,) = problems({"REDIS_PORT_6379_TCP": "tcp://172.17.0.2:6379", "AMBASSADOR_LINKS": "web"}, hosts=REDIS)
 
     assert "Docker Engine 29" not in line
-    assert "ignored: REDIS_PORT_6379_TCP (AMBASSADOR_LINKS does not name it)" in line
+    assert "ignored: REDIS_PORT_6379_TCP (AMBASSADOR_LINKS does not include it)" in line
 
 
 @pytest.mark.parametrize("links", ["rediss", "off", "!*", "web,!redis"])
@@ -94,9 +94,11 @@ def test_a_link_that_the_setting_leaves_out_needs_the_setting(problems: Problems
     (with_name,) = problems(environ, hosts=REDIS)
     (with_nothing,) = problems(environ)
 
-    assert with_link.endswith("; mend or unset AMBASSADOR_LINKS")
-    assert with_name.endswith("; mend or unset AMBASSADOR_LINKS, and add -e REDIS_PORT_<PORT>_TCP=tcp://redis:<PORT>")
-    assert "; mend or unset AMBASSADOR_LINKS, and add one" in with_nothing
+    assert with_link.endswith("; correct or unset AMBASSADOR_LINKS")
+    assert with_name.endswith(
+        "; correct or unset AMBASSADOR_LINKS, and add -e REDIS_PORT_<PORT>_TCP=tcp://redis:<PORT>"
+    )
+    assert "; correct or unset AMBASSADOR_LINKS, and add one" in with_nothing
 
 
 def test_a_pod_s_host_aliases_are_no_fault_of_docker(problems: Problems) -> None:
@@ -111,7 +113,7 @@ def test_ignored_variables_are_listed_shortly(problems: Problems) -> None:
     """What looked like links is listed with its reason, the first three of it."""
     (line,) = problems({f"S{number}_PORT_80_TCP": "80" for number in range(9)})
 
-    assert "S0_PORT_80_TCP (no link: a bare number), S1_PORT_80_TCP (no link: a bare number)" in line
+    assert "S0_PORT_80_TCP (not a link: the value is a bare number), S1_PORT_80_TCP (not a link" in line
     assert "and 6 more" in line
 
 
@@ -135,7 +137,7 @@ def test_misspelt_setting_is_told_beside(problems: Problems) -> None:
     """A misspelt AMBASSADOR_ROUTES is told of, and so is that there is no route."""
     first, second = problems({"AMBASSADOR_ROUTE": "redis:6379"})
 
-    assert first.endswith("the nearest is AMBASSADOR_ROUTES")
+    assert first.endswith("did you mean AMBASSADOR_ROUTES?")
     assert second.startswith("no route")
 
 

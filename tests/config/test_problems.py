@@ -59,6 +59,6 @@ def test_passwords_are_masked(value: str, line: str) -> None:
 
 def test_problem_reads_as_one_sentence() -> None:
     """A problem says the variable, its value, what is wrong and what would be right."""
-    problem = Invalid("has no port", "write tcp://redis:6379").of("REDIS_PORT_6379_TCP", "tcp://redis")
+    problem = Invalid("missing port", "write tcp://redis:6379").of("REDIS_PORT_6379_TCP", "tcp://redis")
 
-    assert str(problem) == "REDIS_PORT_6379_TCP=tcp://redis: has no port; write tcp://redis:6379"
+    assert str(problem) == "REDIS_PORT_6379_TCP=tcp://redis: missing port; write tcp://redis:6379"

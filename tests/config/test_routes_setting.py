@@ -63,22 +63,25 @@ def test_two_routes_as_arguments_are_two_routes() -> None:
 @pytest.mark.parametrize(
     ("word", "line"),
     [
-        ("redis", "has no port; write redis:PORT"),
-        ("6379", "has no host; write HOST:6379"),
-        ("=a:1", "has nothing before the =; write LISTEN=HOST:PORT, or HOST:PORT"),
-        ("80=", "nothing where an endpoint should be; write [LISTEN=]HOST:PORT[,HOST:PORT], without spaces"),
-        ("a:1,", "nothing where an endpoint should be; write [LISTEN=]HOST:PORT[,HOST:PORT], without spaces"),
-        ("0=a:1", "has the port '0'; a port is a number from 1 to 65535"),
-        ("b=a:1", "has 'b', which has no port to listen on; write PORT, ADDRESS:PORT or [v6]:PORT"),
-        ("localhost:80=a:1", "has 'localhost', which is no address to listen on; write 127.0.0.1:80"),
-        ("80=81=a:1", "has '80=81', which has no port to listen on; write PORT, ADDRESS:PORT or [v6]:PORT"),
-        ("8080:web:80", "has no = after LISTEN; write 8080=web:80"),
-        ("127.0.0.1:8080:10.0.0.7:80", "has no = after LISTEN; write 127.0.0.1:8080=10.0.0.7:80"),
-        ("8080:[fd00::7]:80", "has no = after LISTEN; write 8080=[fd00::7]:80"),
-        ("a:80;b:80", "has several routes in one; separate routes by spaces, and only endpoints by commas"),
-        ("80=a:80,443=b:443", "has several routes in one; separate routes by spaces, and only endpoints by commas"),
-        ("80=tcp://a:1", "has a scheme; write HOST:PORT without tcp://"),
-        ("80=fd00::1:81", "an IPv6 address needs brackets; write [fd00::1]:81"),
+        ("redis", "missing port; write redis:PORT"),
+        ("6379", "missing host; write HOST:6379"),
+        ("=a:1", "missing LISTEN before the =; write LISTEN=HOST:PORT, or HOST:PORT"),
+        ("80=", "missing endpoint; expected [LISTEN=]HOST:PORT[,HOST:PORT], without spaces"),
+        ("a:1,", "missing endpoint; expected [LISTEN=]HOST:PORT[,HOST:PORT], without spaces"),
+        ("0=a:1", "invalid port '0'; expected a number from 1 to 65535"),
+        ("b=a:1", "missing port in 'b'; expected PORT, ADDRESS:PORT or [v6]:PORT"),
+        ("localhost:80=a:1", "invalid listen address 'localhost'; write 127.0.0.1:80"),
+        ("80=81=a:1", "missing port in '80=81'; expected PORT, ADDRESS:PORT or [v6]:PORT"),
+        ("8080:web:80", "missing = after LISTEN; write 8080=web:80"),
+        ("127.0.0.1:8080:10.0.0.7:80", "missing = after LISTEN; write 127.0.0.1:8080=10.0.0.7:80"),
+        ("8080:[fd00::7]:80", "missing = after LISTEN; write 8080=[fd00::7]:80"),
+        ("a:80;b:80", "several routes in one; separate routes with spaces, and only endpoints with commas"),
+        (
+            "80=a:80,443=b:443",
+            "several routes in one; separate routes with spaces, and only endpoints with commas",
+        ),
+        ("80=tcp://a:1", "unexpected scheme; write HOST:PORT without tcp://"),
+        ("80=fd00::1:81", "IPv6 address without brackets; write [fd00::1]:81"),
     ],
 )
 def test_malformed_route(word: str, line: str) -> None:
@@ -96,7 +99,7 @@ def test_a_route_of_a_file_is_told_with_the_variable_that_names_the_file() -> No
     (route,), (problem,) = explicit_routes("a:1 b", [], variable="AMBASSADOR_ROUTES_FILE")
 
     assert route.source == "AMBASSADOR_ROUTES_FILE"
-    assert str(problem) == "AMBASSADOR_ROUTES_FILE b: has no port; write b:PORT"
+    assert str(problem) == "AMBASSADOR_ROUTES_FILE b: missing port; write b:PORT"
 
 
 def test_password_in_a_route_is_never_shown() -> None:
@@ -104,5 +107,5 @@ def test_password_in_a_route_is_never_shown() -> None:
     _, problems = explicit_routes("80=user:hunter2@a:1", [])
 
     assert [str(problem) for problem in problems] == [
-        "AMBASSADOR_ROUTES=***@a:1: has a user or a password; write HOST:PORT"
+        "AMBASSADOR_ROUTES=***@a:1: unexpected user or password; write HOST:PORT"
     ]

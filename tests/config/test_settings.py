@@ -97,20 +97,20 @@ def test_empty_setting_is_not_set(configure: Configure, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "line"),
     [
-        ("CONNECT_TIMEOUT", "0", "cannot be off; write a duration like 250ms, 10s, 5m or 1h"),
-        ("IDLE_TIMEOUT", "soon", "is no duration; write a duration like 250ms, 10s, 5m or 1h; 0 is off"),
-        ("KEEPALIVE", "1ms", "is not what the kernel can do; write 1s to 32767s, or 0 for no keepalive"),
-        ("MAX_CONNECTIONS", "0", "is no number of connections; write a whole number from 1 to 999999999"),
-        ("WORKERS", "0", "is no number of processes; write a number from 1 to 1024, or auto for one a core"),
-        ("ALLOW", "10/8", "has '10/8', which is no network; write networks like 10.0.0.0/8 or fd00::/8"),
-        ("ADMIN", "9901", "has no address; write 127.0.0.1:9901, or *:9901 for every address, or off"),
-        ("LOG_LEVEL", "warn", "is not known; write debug, info, warning or error"),
-        ("TUNNEL", "on", "is not known; write off, source or target"),
-        ("LINKS", "a;b", "has 'a;b', which is no alias; write aliases like redis,web_*,!web_old, or off"),
+        ("CONNECT_TIMEOUT", "0", "must not be 0; expected a duration like 250ms, 10s, 5m or 1h"),
+        ("IDLE_TIMEOUT", "soon", "invalid duration; expected a duration like 250ms, 10s, 5m or 1h, or 0 for off"),
+        ("KEEPALIVE", "1ms", "out of range; expected 1s to 32767s, or 0 for no keepalive"),
+        ("MAX_CONNECTIONS", "0", "invalid number of connections; expected a whole number from 1 to 999999999"),
+        ("WORKERS", "0", "invalid number of processes; expected 1 to 1024, or auto for one per core"),
+        ("ALLOW", "10/8", "invalid network '10/8'; expected networks like 10.0.0.0/8 or fd00::/8"),
+        ("ADMIN", "9901", "missing address; write 127.0.0.1:9901, or *:9901 for every address, or off"),
+        ("LOG_LEVEL", "warn", "unknown value; expected debug, info, warning or error"),
+        ("TUNNEL", "on", "unknown value; expected off, source or target"),
+        ("LINKS", "a;b", "invalid alias 'a;b'; expected aliases like redis,web_*,!web_old, or off"),
         (
             "ROUTES",
             "\udce9=a:1",
-            "has '\\udce9', which has no port to listen on; write PORT, ADDRESS:PORT or [v6]:PORT",
+            "missing port in '\\udce9'; expected PORT, ADDRESS:PORT or [v6]:PORT",
         ),
     ],
 )
@@ -124,7 +124,7 @@ def test_wrong_setting(problems: Problems, name: str, value: str, line: str) -> 
 def test_value_and_file_clash(problems: Problems) -> None:
     """A setting that is given both ways is a problem, whether or not its file exists."""
     assert problems(LINK | {"AMBASSADOR_ADMIN": "off", "AMBASSADOR_ADMIN_FILE": "/nowhere"}) == [
-        "AMBASSADOR_ADMIN_FILE=/nowhere: is set, and so is AMBASSADOR_ADMIN; unset one of them"
+        "AMBASSADOR_ADMIN_FILE=/nowhere: AMBASSADOR_ADMIN is set as well; unset one of them"
     ]
 
 
@@ -134,13 +134,13 @@ def test_file_that_cannot_be_read(problems: Problems, tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     (tmp_path / "huge").write_bytes(bytes((1 << 20) + 1))
     lines = {
-        "missing": "cannot be read: No such file or directory",
-        "empty": "is an empty file",
-        "binary": "is a file of something else than UTF-8 text",
-        "huge": "is a file of more than 1 MiB",
-        ".": "is no regular file",
-        "a" * 300: "cannot be read: File name too long",
-        "zero\0": "has a character that no path has",
+        "missing": "cannot read the file: No such file or directory",
+        "empty": "the file is empty",
+        "binary": "not UTF-8 text",
+        "huge": "larger than 1 MiB",
+        ".": "not a regular file",
+        "a" * 300: "cannot read the file: File name too long",
+        "zero\0": "invalid character in a path",
     }
     for name, line in lines.items():
         (problem,) = problems(LINK | {"AMBASSADOR_ADMIN_FILE": f"{tmp_path}/{name}"})
@@ -151,7 +151,7 @@ def test_device_is_not_read(problems: Problems) -> None:
     """A path of a device, which has no end, is refused unread."""
     (problem,) = problems(LINK | {"AMBASSADOR_ADMIN_FILE": "/dev/zero"})
 
-    assert "is no regular file" in problem
+    assert "not a regular file" in problem
 
 
 def test_wrong_value_in_a_file_names_the_file(problems: Problems, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_wrong_value_in_a_file_names_the_file(problems: Problems, tmp_path: Path
 
     (problem,) = problems(LINK | {"AMBASSADOR_ADMIN_FILE": str(file)})
 
-    assert problem.startswith(f"AMBASSADOR_ADMIN_FILE={file}: has no address")
+    assert problem.startswith(f"AMBASSADOR_ADMIN_FILE={file}: missing address")
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_unknown_name_suggests_the_nearest(problems: Problems, name: str, neares
     (problem,) = problems(LINK | {f"AMBASSADOR_{name}": "x"})
 
     assert problem.startswith(f"AMBASSADOR_{name}=")
-    assert problem.endswith(f": is no setting; the nearest is AMBASSADOR_{nearest}")
+    assert problem.endswith(f": unknown setting; did you mean AMBASSADOR_{nearest}?")
 
 
 @pytest.mark.parametrize("name", ["", "X" * 100_000, "A\nB", "\ud800"])
@@ -193,7 +193,7 @@ def test_strange_unknown_name(problems: Problems, name: str) -> None:
     """A name that nothing is near to, or that is no text, is a problem of one line as well."""
     (problem,) = problems(LINK | {f"AMBASSADOR_{name}": ""})
 
-    assert "is no setting" in problem
+    assert "unknown setting" in problem
     assert problem.isprintable()
     assert len(problem) < 300
 
@@ -292,7 +292,7 @@ def test_token_by_value_is_warned_about(configure: Configure, tmp_path: Path) ->
 def test_name_without_a_link_is_warned_about(configure: Configure) -> None:
     """A name in AMBASSADOR_LINKS for which there is no link is told of."""
     assert configure(LINK | {"AMBASSADOR_LINKS": "a,zoo"}).warnings == (
-        "AMBASSADOR_LINKS names zoo, for which there is no link",
+        "AMBASSADOR_LINKS names zoo, but there is no such link",
     )
 
 

@@ -35,21 +35,21 @@ def test_tunnel_with_one_kind_of_proof(configure: Configure, files: dict[str, st
 @pytest.mark.parametrize(
     ("files", "wrong", "right"),
     [
-        ({}, "has neither a key nor certificates", f"set {A_KEY}, or {A_CERT}, {A_PRIVATE_KEY} and {A_CA}"),
-        (PEERS, "has neither a key nor certificates", f"set {A_KEY}, or {A_CERT}, {A_PRIVATE_KEY} and {A_CA}"),
+        ({}, "neither a key nor certificates", f"set {A_KEY}, or {A_CERT}, {A_PRIVATE_KEY} and {A_CA}"),
+        (PEERS, "neither a key nor certificates", f"set {A_KEY}, or {A_CERT}, {A_PRIVATE_KEY} and {A_CA}"),
         (
             KEY | CERTIFICATES,
-            "has a key and certificates",
-            f"set either {A_KEY} or {A_CERT}, {A_PRIVATE_KEY} and {A_CA}",
+            "both a key and certificates",
+            f"set either {A_KEY}, or {A_CERT}, {A_PRIVATE_KEY} and {A_CA}",
         ),
         (
             KEY | {A_CA: "c"},
-            "has a key and certificates",
-            f"set either {A_KEY} or {A_CERT}, {A_PRIVATE_KEY} and {A_CA}",
+            "both a key and certificates",
+            f"set either {A_KEY}, or {A_CERT}, {A_PRIVATE_KEY} and {A_CA}",
         ),
-        (KEY | PEERS, "has a key, and AMBASSADOR_TUNNEL_PEERS, which is for certificates", "unset one of them"),
-        ({A_CERT: "c"}, "has certificates, but not all that it takes", f"set {A_PRIVATE_KEY} and {A_CA}, too"),
-        ({A_CERT: "c", A_CA: "c"}, "has certificates, but not all that it takes", f"set {A_PRIVATE_KEY}, too"),
+        (KEY | PEERS, f"{A_KEY} together with AMBASSADOR_TUNNEL_PEERS", "unset one: names need certificates"),
+        ({A_CERT: "c"}, "incomplete certificates", f"also set {A_PRIVATE_KEY} and {A_CA}"),
+        ({A_CERT: "c", A_CA: "c"}, "incomplete certificates", f"also set {A_PRIVATE_KEY}"),
     ],
 )
 def test_tunnel_without_one_kind_of_proof(problems: Problems, files: dict[str, str], wrong: str, right: str) -> None:
@@ -75,6 +75,6 @@ def test_broken_setting_of_the_tunnel_is_the_only_problem(problems: Problems) ->
 def test_files_without_a_tunnel_are_warned_about(configure: Configure) -> None:
     """Keys that nothing uses are hardly meant: nothing is encrypted."""
     assert configure(LINK | KEY).warnings == (
-        "AMBASSADOR_TUNNEL_KEY_FILE without AMBASSADOR_TUNNEL: nothing is encrypted",
+        "AMBASSADOR_TUNNEL_KEY_FILE set without AMBASSADOR_TUNNEL: nothing is encrypted",
     )
     assert not configure(ON | KEY).warnings
