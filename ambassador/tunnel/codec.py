@@ -21,12 +21,12 @@ from ambassador.tunnel.reasons import reason_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# The most that one call takes: what a relay reads at once. More gained nothing (64 KiB fit the processor's cache).
+# Bytes, the most of one call: what a relay reads at once. More gained nothing (64 KiB fit the processor's cache).
 CHUNK = 65536
-# A handshake needs 1 to 5 KiB a side, and a chain of certificates rarely ten. A stranger must not make us hold more.
+# Bytes. A handshake takes 1 to 5 KiB per side, rarely ten with a chain of certificates; a stranger must not cost more.
 HANDSHAKE_LIMIT = 65536
-# Answers to key updates wait for our next write (RFC 8446, section 4.6.3). A peer that asks for more than 600 of them
-# while we have nothing to write wants our memory.
+# Bytes. Answers to key updates wait for our next write (RFC 8446, section 4.6.3). A peer that asks for more than 600
+# of them while we have nothing to write is after our memory.
 _UNSENT_LIMIT = 16384
 _RECORD = 16384
 
@@ -37,11 +37,11 @@ _PLAINTEXT = memoryview(bytearray(2 * CHUNK + _RECORD))
 
 
 class HandshakeError(AmbassadorError):
-    """The peer could not prove itself, or would not accept our proof: one short reason, fit for a log."""
+    """The peer could not prove itself, or rejected our proof: one short reason, fit for a log."""
 
 
 class Codec:
-    """Encrypt and decrypt one connection. Shake hands first; hand over at most `CHUNK` bytes a call.
+    """Encrypt and decrypt one connection: the handshake first, then at most `CHUNK` bytes per call.
 
     Attributes:
         established: both ends are proven to each other; nothing can be encrypted or decrypted before.
@@ -56,7 +56,7 @@ class Codec:
     def __init__(
         self, context: ssl.SSLContext, *, server_side: bool, host: str | None, proof: Callable[[ssl.SSLObject], str]
     ) -> None:
-        """Prepare a connection; *proof* says, after the handshake, what the peer failed to prove, or nothing."""
+        """Prepare a connection. *proof* says, after the handshake, what the peer failed to prove; empty if nothing."""
         self._tls = context.wrap_bio(_incoming, _outgoing, server_side=server_side, server_hostname=host)
         self._proof = proof
         self._allowance = HANDSHAKE_LIMIT
@@ -72,17 +72,17 @@ class Codec:
         return bool(self._waiting)
 
     def handshake(self, ciphertext: bytes | memoryview = b"") -> bool:
-        """Go on with the handshake; tell whether it is done. The client begins, by a call with nothing.
+        """Continue the handshake; tell whether it is done. The client begins it, by a call without ciphertext.
 
         After each call `outgoing()` has to be sent: also after the last, and after a failure, when it may hold an
         alert that tells the peer why.
 
         Raises:
-            HandshakeError: this is not a peer to talk to.
+            HandshakeError: the peer is refused, or refuses us. Send `outgoing()`, then close the connection.
         """
         self._allowance -= len(ciphertext)
         if self._allowance < 0:
-            raise HandshakeError("the handshake is longer than any that an ambassador makes")
+            raise HandshakeError(f"expected a handshake of at most {HANDSHAKE_LIMIT} bytes, received more")
         _feed(ciphertext)
         try:
             self._tls.do_handshake()
@@ -115,7 +115,7 @@ class Codec:
         finally:
             self._collect()
         if len(self._unsent) > _UNSENT_LIMIT:
-            self.broken = self.broken or "the peer asks for answers without end"
+            self.broken = self.broken or "too many key updates from the peer"
         return _PLAINTEXT[:count]
 
     def encrypt(self, plaintext: bytes | memoryview) -> bytes:
@@ -125,7 +125,7 @@ class Codec:
             ssl.SSLError: the connection is broken, or `end` was called.
         """
         if not self.established:
-            raise ssl.SSLError("nothing is encrypted for a peer that is not proven")
+            raise ssl.SSLError("cannot encrypt before the handshake is done")
         size = len(plaintext)
         try:
             written = self._tls.write(plaintext) if size else 0
@@ -195,5 +195,5 @@ class Codec:
 def _feed(ciphertext: bytes | memoryview) -> None:
     """Hand *ciphertext* to OpenSSL. A longer one could complete more plaintext than there is room for."""
     if len(ciphertext) > CHUNK:
-        raise ValueError(f"{len(ciphertext)} bytes at once are more than {CHUNK}")
+        raise ValueError(f"expected at most {CHUNK} bytes at once, received {len(ciphertext)}")
     _incoming.write(ciphertext)

@@ -1,7 +1,7 @@
 """What the two ends of a tunnel have to prove, as TLS contexts.
 
-TLS 1.3 alone is spoken, so that there is no renegotiation and no compression. A server issues no ticket and so resumes
-nothing; early data is off unless asked for. Neither SSLKEYLOGFILE nor the system's trusted authorities are looked at.
+Only TLS 1.3 is accepted, so there is no renegotiation and no compression. A server issues no tickets, so nothing is
+resumed; early data is off by default. Neither SSLKEYLOGFILE nor the system's trusted authorities are used.
 """
 
 from __future__ import annotations
@@ -18,13 +18,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
-# How much of a stranger's names goes into a reason.
+# Characters: how much of a peer's names goes into a reason.
 _SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Tunnel:
-    """One state of the keys or certificates; a reload makes another, so that what was removed no longer enters."""
+    """One state of the keys or certificates. A reload makes another, so that a key that was removed is refused.
+
+    Attributes:
+        context: shared by all connections of this state.
+        server_side: of a source ambassador, which is dialled.
+        proof: says, after a handshake, what the peer failed to prove; empty if nothing.
+        sends_name: whether a client sends the name that it dials (RFC 6066, section 3).
+    """
 
     context: ssl.SSLContext
     server_side: bool
@@ -32,7 +39,7 @@ class Tunnel:
     sends_name: bool
 
     def codec(self, host: str | None = None) -> Codec:
-        """Begin a connection. A target names the *host* that it dials: a name or an IP address."""
+        """Make the codec of a new connection. A target names the *host* that it dials: a name or an IP address."""
         name = host.partition("%")[0].rstrip(".") if host and self.sends_name else None
         return Codec(self.context, server_side=self.server_side, host=name, proof=self.proof)
 
@@ -40,8 +47,8 @@ class Tunnel:
 def key_tunnel(keys: Sequence[bytes], *, server_side: bool) -> Tunnel:
     """Prove both ends by a shared key (RFC 8446, section 2.2), always with ephemeral Diffie-Hellman.
 
-    A client offers the first key; a server accepts any, and has no certificate to fall back to. Python's callbacks
-    tie the keys to SHA-256, so the cipher is TLS_CHACHA20_POLY1305_SHA256, unless OpenSSL's configuration ranks
+    A client offers the first key; a server accepts any, and has no certificate to fall back on. Python's callbacks tie
+    the keys to SHA-256, so the cipher is TLS_CHACHA20_POLY1305_SHA256, unless OpenSSL's configuration ranks
     TLS_AES_128_GCM_SHA256 higher.
     """
     context = _context(server_side=server_side)
@@ -59,19 +66,19 @@ def key_tunnel(keys: Sequence[bytes], *, server_side: bool) -> Tunnel:
 def certificate_tunnel(
     certificate: Path, private_key: Path, *, authority: Path, peers: Collection[str], server_side: bool
 ) -> Tunnel:
-    """Prove both ends by certificates of *authority*, of which the peer's must bear one of *peers*.
+    """Prove both ends by certificates of *authority*; the peer's must hold one of the names *peers*.
 
     Without *peers* a client expects the name or address that it dials, and a server any certificate of the authority.
 
     Raises:
-        OSError: a file cannot be read (ssl.SSLError is one: its content cannot be used).
+        OSError: a file cannot be read. ssl.SSLError, a subclass: its content cannot be used.
     """
     context = _context(server_side=server_side)
     context.check_hostname = not server_side and not peers
     context.hostname_checks_common_name = False
     # The file decides what is trusted, be it a root or an authority below one.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    # An encrypted key would otherwise be asked about at the terminal.
+    # Without a password OpenSSL would ask for that of an encrypted key at the terminal.
     context.load_cert_chain(certificate, private_key, password="")
     context.load_verify_locations(cafile=authority)
     return Tunnel(context, server_side, _NameProof(peers) if peers else _no_more_proof, sends_name=not server_side)
@@ -81,7 +88,7 @@ def _context(*, server_side: bool) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server_side else ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
-    # Also where keys are shared: nobody's certificate can be verified there, so none is accepted instead of the key.
+    # Also with a shared key: no certificate can be verified then, so none is accepted in place of the key.
     context.verify_mode = ssl.CERT_REQUIRED
     if server_side:
         context.num_tickets = 0
@@ -90,7 +97,7 @@ def _context(*, server_side: bool) -> ssl.SSLContext:
 
 
 def _key_proof(tls: ssl.SSLObject) -> str:
-    """Make sure that the key was used: to OpenSSL a handshake by a certificate is as good."""
+    """Check that the key was used: OpenSSL would also complete a handshake with a certificate."""
     if tls.session_reused and tls.getpeercert(binary_form=True) is None:
         return ""
     return "the peer did not prove that it holds the key"
@@ -102,17 +109,18 @@ def _no_more_proof(_tls: ssl.SSLObject) -> str:
 
 
 class _NameProof:
-    """Ask that a verified certificate bear one of some DNS or URI names (RFC 5280, section 4.2.1.6)."""
+    """Require one of some DNS or URI names in a verified certificate (RFC 5280, section 4.2.1.6)."""
 
     def __init__(self, names: Collection[str]) -> None:
-        # A colon is in every URI and in no DNS name; upper and lower case are the same in DNS only.
+        self._expected = ", ".join(sorted(names))[:_SHOWN]
+        # A colon is in every URI and in no DNS name; case is ignored in DNS only.
         self._uris = frozenset(name for name in names if ":" in name)
         self._hosts = frozenset(name.lower() for name in names if ":" not in name)
 
     def __call__(self, tls: ssl.SSLObject) -> str:
-        borne: Any = (tls.getpeercert() or {}).get("subjectAltName", ())
-        for kind, name in borne:
+        found: Any = (tls.getpeercert() or {}).get("subjectAltName", ())
+        for kind, name in found:
             if (kind == "DNS" and name.lower() in self._hosts) or (kind == "URI" and name in self._uris):
                 return ""
-        shown = ascii(", ".join(f"{kind}:{name}" for kind, name in borne))[:_SHOWN]
-        return f"the peer's certificate bears no name that is expected, but {shown}"
+        shown = ascii(", ".join(f"{kind}:{name}" for kind, name in found))[:_SHOWN] if found else "no name"
+        return f"the peer's certificate is for {shown}, expected {self._expected}"

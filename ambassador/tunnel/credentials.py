@@ -1,4 +1,7 @@
-"""The tunnel that the settings ask for, made from its files, and made again when they change."""
+"""The tunnel that the settings ask for, made from its files, and made again when they change.
+
+Whether the settings choose exactly one kind of tunnel is decided in `config.rules`, and taken for granted here.
+"""
 
 from __future__ import annotations
 
@@ -17,23 +20,22 @@ from ambassador.tunnel.reasons import reason_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-# ssl.HAS_PSK came with Python 3.13, too: an OpenSSL may be built without.
+# ssl.HAS_PSK came with Python 3.13, like the support itself; OpenSSL may be built without it (OPENSSL_NO_PSK).
 SHARED_KEYS = sys.version_info >= (3, 13) and ssl.HAS_PSK
 
 _KEY = "AMBASSADOR_TUNNEL_KEY_FILE"
 _CERTIFICATE = "AMBASSADOR_TUNNEL_CERT_FILE"
 _PRIVATE_KEY = "AMBASSADOR_TUNNEL_PRIVATE_KEY_FILE"
 _AUTHORITY = "AMBASSADOR_TUNNEL_CA_FILE"
-_ONE_OF_BOTH = f"name {_KEY}, or {_CERTIFICATE}, {_PRIVATE_KEY} and {_AUTHORITY}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TunnelFiles:
-    """What the settings say of a tunnel, as AMBASSADOR_TUNNEL_*: a shared key, or certificates.
+    """The files of a tunnel, as AMBASSADOR_TUNNEL_* name them: a shared key, or all three for certificates.
 
     Attributes:
-        server_side: a source ambassador, which is dialled, rather than a target, which dials.
-        peers: the DNS or URI names of which the peer's certificate must bear one; none: the default of the role.
+        server_side: of a source ambassador, which is dialled, rather than a target, which dials.
+        peers: DNS or URI names, one of which the peer's certificate must hold; none: as `certificate_tunnel` says.
     """
 
     server_side: bool
@@ -50,33 +52,32 @@ class TunnelFiles:
 
 
 class Credentials:
-    """Keys or certificates as their files have them. Looks at the files only when told to.
+    """Keys or certificates as their files have them. Looks at the files only when asked to.
 
     Attributes:
-        tunnel: what new connections use; to be taken anew for each.
+        tunnel: for new connections; look it up for each, since a reload replaces it.
     """
 
     def __init__(self, source: TunnelFiles) -> None:
         """Read the files.
 
         Raises:
-            ConfigurationError: they cannot serve, or there are none, or some of both kinds.
+            ConfigurationError: they cannot be used; it carries every problem that was found.
         """
-        _check_choice(source)
         self._source = source
         self._seen = self._look()
         self.tunnel = _load(source)
 
     def reload(self, *, force: bool = False) -> bool:
-        """Read the files again if they changed, or if *force*; tell whether new connections use what they hold now.
+        """Read the files again if they changed, or if *force*; tell whether they were read, for new connections to use.
 
         Raises:
-            ConfigurationError: the new files cannot serve; the old state stays. Told once for each state of the files.
+            ConfigurationError: the new files cannot be used; the old state stays. Raised once per state of the files.
         """
         seen = self._look()
         if seen == self._seen and not force:
             return False
-        # Looked at before they are read: after a change in between the next look differs, and nothing is missed.
+        # Before they are read: a change in between makes the next look differ, so that it is not missed.
         self._seen = seen
         self.tunnel = _load(self._source)
         return True
@@ -85,32 +86,15 @@ class Credentials:
         return tuple(map(files.signature, self._source.named().values()))
 
 
-def _check_choice(source: TunnelFiles) -> None:
-    """Make sure that there is a shared key, or all of what certificates need, and that this Python can use it."""
-    missing = {_CERTIFICATE, _PRIVATE_KEY, _AUTHORITY}.difference(source.named())
-    if source.key is None:
-        if len(missing) == 3:
-            role = "source" if source.server_side else "target"
-            _refuse("AMBASSADOR_TUNNEL", role, "there is nothing to prove it by", _ONE_OF_BOTH)
-        if missing:
-            raise ConfigurationError(
-                tuple(
-                    Problem(name, "", "it is missing", "certificates need all three files") for name in sorted(missing)
-                )
-            )
-    elif len(missing) < 3:
-        _refuse_file(_KEY, source.key, "both a shared key and certificates are given", _ONE_OF_BOTH)
-    elif source.peers:
-        _refuse("AMBASSADOR_TUNNEL_PEERS", ",".join(source.peers), "a shared key bears no name", "leave it out")
-    elif not SHARED_KEYS:
-        _refuse_file(_KEY, source.key, "a shared key needs Python 3.13", "use the image, which has it, or certificates")
-
-
 def _load(source: TunnelFiles) -> Tunnel:
     if source.key is not None:
+        if not SHARED_KEYS:
+            _refuse_file(
+                _KEY, source.key, "this OpenSSL is built without shared keys", "use the image, or certificates"
+            )
         return key_tunnel(_read_keys(source.key), server_side=source.server_side)
     certificate, private_key, authority = source.certificate, source.private_key, source.authority
-    assert certificate and private_key and authority  # noqa: S101, PT018 - `_check_choice` has seen to it
+    assert certificate and private_key and authority  # noqa: S101, PT018 - `config.rules` has seen to it
     _check_texts(certificate, private_key, authority)
     try:
         return certificate_tunnel(
@@ -119,7 +103,7 @@ def _load(source: TunnelFiles) -> Tunnel:
     except ssl.SSLError as error:
         _blame(certificate, private_key, authority, error=error)
     except OSError as error:
-        _refuse_file(_CERTIFICATE, certificate, f"it cannot be read: {error.strerror}", "it was there a moment ago")
+        _refuse_file(_CERTIFICATE, certificate, f"cannot read the file: {error.strerror}", "name a readable file")
 
 
 def _read_keys(path: Path) -> tuple[bytes, ...]:
@@ -128,12 +112,12 @@ def _read_keys(path: Path) -> tuple[bytes, ...]:
     except files.UnusableFileError as error:
         _refuse_file(_KEY, path, error.wrong, error.right)
     except KeyFileError as error:
-        right = "one key a line, as `ambassador keygen` prints it"
+        right = "write one key per line, as printed by `ambassador keygen`"
         raise ConfigurationError(tuple(_problem(_KEY, path, line, right) for line in error.lines)) from None
 
 
 def _check_texts(certificate: Path, private_key: Path, authority: Path) -> None:
-    """Tell all that can be seen to be wrong without OpenSSL, which does not say which file it means."""
+    """Report all that can be found without OpenSSL, which does not say which file it refuses."""
     problems = []
     for name, path, what in (
         (_CERTIFICATE, certificate, "certificate"),
@@ -146,31 +130,31 @@ def _check_texts(certificate: Path, private_key: Path, authority: Path) -> None:
             problems.append(_problem(name, path, error.wrong, error.right))
             continue
         if f"{what.upper()}-----" not in text:
-            problems.append(_problem(name, path, f"it holds no {what}", f"give the {what} in PEM form"))
+            problems.append(_problem(name, path, f"no {what} in the file", f"expected a {what} in PEM form"))
         elif path is private_key and "ENCRYPTED" in text:
-            problems.append(_problem(name, path, "it is encrypted", "give it without a passphrase"))
+            problems.append(_problem(name, path, "the private key is encrypted", "remove its passphrase"))
     if problems:
         raise ConfigurationError(tuple(problems))
 
 
 def _blame(certificate: Path, private_key: Path, authority: Path, *, error: ssl.SSLError) -> NoReturn:
-    """Find out which of the files it is that OpenSSL refused."""
+    """Find out which of the files OpenSSL refused."""
     probe = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     for name, path in ((_CERTIFICATE, certificate), (_AUTHORITY, authority)):
         try:
             probe.load_verify_locations(cafile=path)
         except OSError:
-            _refuse_file(name, path, "it holds no certificate that can be read", "give the certificate in PEM form")
+            _refuse_file(name, path, "invalid certificate in the file", "expected a certificate in PEM form")
     if error.reason == "KEY_VALUES_MISMATCH":
         _refuse_file(
             _PRIVATE_KEY,
             private_key,
-            f"it is not the key of {path_shown(str(certificate))}",
-            "give the two that belong together",
+            f"does not belong to the certificate {path_shown(str(certificate))}",
+            "name a certificate and its own key",
         )
     if error.reason:
-        _refuse_file(_CERTIFICATE, certificate, f"it cannot be used: {reason_of(error)}", "make a stronger one")
-    _refuse_file(_PRIVATE_KEY, private_key, "it holds no private key that can be read", "give the key in PEM form")
+        _refuse_file(_CERTIFICATE, certificate, f"refused by OpenSSL: {reason_of(error)}", "use a stronger certificate")
+    _refuse_file(_PRIVATE_KEY, private_key, "invalid private key in the file", "expected a private key in PEM form")
 
 
 def _refuse_file(name: str, path: Path, wrong: str, right: str) -> NoReturn:
@@ -179,7 +163,3 @@ def _refuse_file(name: str, path: Path, wrong: str, right: str) -> NoReturn:
 
 def _problem(name: str, path: Path, wrong: str, right: str) -> Problem:
     return Problem(name, path_shown(str(path)), wrong, right)
-
-
-def _refuse(name: str, value: str, wrong: str, right: str) -> NoReturn:
-    raise ConfigurationError((Problem(name, value, wrong, right),)) from None

@@ -1,4 +1,4 @@
-"""The files that a tunnel's secrets are in: whether they are kept secret, what is in them, whether they changed."""
+"""The files of a tunnel: whether a secret is kept secret, what is in them, and whether they changed."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import shlex
 import stat
 from pathlib import Path
 
+from ambassador.config.files import read_small
 from ambassador.config.problems import shown
 from ambassador.errors import AmbassadorError
 
-# A thousand keys, or any chain of certificates; whoever names /dev/zero by mistake is told so.
-_LARGEST = 1 << 20
-# PATH_MAX of Linux: a command that is cut off mends nothing.
+# PATH_MAX of Linux (limits.h): a command that is cut off would be of no use.
 _LONGEST_PATH = 4096
-# Docker, Swarm and Kubernetes mount secrets here with modes that their users do not choose.
+# Docker, Swarm and Kubernetes mount secrets here, with modes that their users do not choose.
 _UNJUDGED = ("/run/secrets", "/var/run/secrets")
 
-# What a file is known by: device, inode, size, when its content and when its mode last changed. None: it is missing.
+# What tells one state of a file from another: device, inode, size, and the times of its last change of content and of
+# mode. None: the file cannot be looked at.
 Signature = tuple[int, int, int, int, int] | None
 
 
 class UnusableFileError(AmbassadorError):
-    """A file cannot serve as it is: what is wrong, and what would be right."""
+    """A file cannot be used as it is: what is *wrong*, and what would be *right*. Neither holds any of its content."""
 
     def __init__(self, wrong: str, right: str) -> None:
         super().__init__(f"{wrong}; {right}")
@@ -31,26 +31,21 @@ class UnusableFileError(AmbassadorError):
 
 
 def read(path: Path, *, secret: bool) -> str:
-    """Return the text of *path*; one that is *secret* must be so on the disk, too.
+    """Return the text of *path*; bytes that are not UTF-8 are replaced. A *secret* one must not be open to others.
 
     Raises:
-        UnusableFileError: the file cannot be read, or others may read or change a secret.
+        UnusableFileError: the file cannot be read, or others may read or change a secret one.
     """
     try:
-        info = path.stat()
-        if not stat.S_ISREG(info.st_mode):
-            raise UnusableFileError("it is not a file", "name the file itself")
-        if secret:
-            _judge(path, stat.S_IMODE(info.st_mode))
-        with path.open("rb") as file:
-            content = file.read(_LARGEST + 1)
+        text = read_small(path, errors="replace")
+        mode = stat.S_IMODE(path.stat().st_mode)
     except PermissionError as error:
         raise UnusableFileError(*_forbidden(path)) from error
     except OSError as error:
-        raise UnusableFileError(f"it cannot be read: {error.strerror}", "name a file that exists") from error
-    if len(content) > _LARGEST:
-        raise UnusableFileError(f"it is larger than {_LARGEST} bytes", "name the right file")
-    return content.decode("utf-8", "replace")
+        raise UnusableFileError(f"cannot read the file: {error.strerror}", "name a readable file") from error
+    if secret:
+        _check_mode(path, mode)
+    return text
 
 
 def signature(path: Path) -> Signature:
@@ -62,32 +57,32 @@ def signature(path: Path) -> Signature:
     return info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
 
 
-def _judge(path: Path, mode: int) -> None:
-    """Refuse a secret that others may read, or that someone other than its owner may change."""
+def _check_mode(path: Path, mode: int) -> None:
+    """Refuse a secret that others may read, or that anyone but its owner may change. Its group may read it."""
     real = Path(os.path.realpath(path))
     if any(real.is_relative_to(os.path.realpath(folder)) for folder in _UNJUDGED):
         return
-    amends = []
+    changes = []
     if mode & (stat.S_IWGRP | stat.S_IWOTH):
-        amends.append("go-w")
+        changes.append("go-w")
     if mode & stat.S_IROTH:
-        amends.append("o-r")
-    if amends:
-        who = "others may read it" if mode & stat.S_IROTH else "group or others may change it"
-        command = f"chmod {','.join(amends)} {_quoted(path)}"
+        changes.append("o-r")
+    if changes:
+        who = "readable by others" if mode & stat.S_IROTH else "writable by group or others"
+        command = f"chmod {','.join(changes)} {_quoted(path)}"
         raise UnusableFileError(f"{who} (mode {mode:04o})", f"{command} (in Kubernetes: defaultMode: 0440)")
 
 
 def _quoted(path: Path) -> str:
-    """Write *path*, of a file that exists and so is no secret in its file's place, for a shell."""
+    """Write *path* for a shell. It is that of a file that exists, and so not a secret in its file's place."""
     return shlex.quote(shown(os.path.abspath(path), _LONGEST_PATH))
 
 
 def _forbidden(path: Path) -> tuple[str, str]:
-    wrong = f"this process, uid {os.getuid()}, may not read it"
+    wrong = f"not readable by this process (uid {os.getuid()})"
     try:
         owner = path.stat()
     except OSError:
-        return wrong, "let it enter the folders above"
+        return wrong, "give it access to the folders above"
     user = f"--user {owner.st_uid}:{owner.st_gid}"
     return wrong, f"chown {os.getuid()} {_quoted(path)}, or run the container as its owner: {user}"

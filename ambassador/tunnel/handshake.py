@@ -18,9 +18,10 @@ _READ_BYTES = 16384
 
 
 class Handshake:
-    """Shake hands as the codec says. Feed it the socket's events; it answers once, and closes nothing.
+    """Run a codec's handshake on a socket, driven by the socket's events.
 
-    Whoever starts it keeps the deadline. Nothing but the handshake is sent or handed on.
+    Exactly one of *done* and *failed* is called, *failed* with a reason fit for a log. The caller keeps the deadline
+    and closes the socket. Nothing but the handshake is sent, and no payload is read.
     """
 
     __slots__ = ("_codec", "_done", "_failed", "_over", "_sock", "_unsent")
@@ -36,12 +37,12 @@ class Handshake:
         self._over = False
 
     def start(self) -> None:
-        """Say the first word, if it is ours, and look whether the peer was faster: no event will tell of that again."""
+        """Send the first message if it is ours, and read what has come already: no further event would tell of it."""
         self._go_on(b"")
         self.on_events(poller.IN)
 
     def on_events(self, mask: int) -> None:
-        """Go on after an event of the socket."""
+        """Continue after an event of the socket; *mask* is the poller's."""
         if mask & poller.OUT and self._unsent:
             self._send(b"")
         while not self._over and mask & (poller.IN | poller.ENDED | poller.ERROR):
@@ -53,7 +54,7 @@ class Handshake:
                 self._fail(os.strerror(error.errno or 0))
                 return
             if not data:
-                self._fail("the peer ended the connection before the handshake was done")
+                self._fail("connection closed by the peer during the handshake")
                 return
             self._go_on(data)
 
@@ -69,7 +70,7 @@ class Handshake:
             self._finish()
 
     def _send(self, data: bytes) -> None:
-        """Send what the handshake says; what the socket does not take at once waits for its event."""
+        """Send a part of the handshake; what the socket does not take at once waits for its event."""
         data = self._unsent + data
         try:
             sent = self._sock.send(data) if data else 0

@@ -11,17 +11,17 @@ from ambassador.errors import AmbassadorError
 
 PREFIX = "ambassador-key-1:"
 _KEY_BYTES = 32
-# Of a hundred typing errors or cut-off lines one in four billion goes unseen; the whole is 48 characters, unpadded.
+# A typing error passes this check once in four billion times (32 bits); with it a key is 48 characters, unpadded.
 _CHECK_BYTES = 4
 _CHARACTERS = (_KEY_BYTES + _CHECK_BYTES) * 4 // 3
-# Of 32 random bytes 30 are different on average; fewer than this is rarer than one in 10**15.
+# Of 32 random bytes 30 are different on average; fewer than this are rarer than one key in 10**15.
 _FEWEST_DIFFERENT = 16
 _PRINTABLE = range(0x20, 0x7F)
 _BASE64URL = re.compile("[A-Za-z0-9_-]+")
 
 
 class KeyFileError(AmbassadorError):
-    """A file is not one of keys: what is wrong in each line, by its number, and never the line itself."""
+    """A file does not hold keys: what is wrong in each line, by its number, and never any of the line itself."""
 
     def __init__(self, lines: tuple[str, ...]) -> None:
         super().__init__("; ".join(lines))
@@ -29,20 +29,20 @@ class KeyFileError(AmbassadorError):
 
 
 def generate() -> str:
-    """Make a new key, as one line of a key file."""
+    """Make a new key, as one line of a key file, without its end."""
     return _written(secrets.token_bytes(_KEY_BYTES))
 
 
 def identity(key: bytes) -> str:
-    """Name *key* on the wire. Everyone can read that, but nobody finds 32 random bytes by their hash."""
+    """Name *key* on the wire (RFC 8446, section 4.2.11). Anyone can read it, and learns nothing of 32 random bytes."""
     return "ambassador-1:" + hashlib.sha256(b"ambassador tunnel key, version 1, identity\0" + key).hexdigest()
 
 
 def parse(text: str) -> tuple[bytes, ...]:
-    """Read the keys of a file, one a line, in order; blank lines and those that begin with # are passed over.
+    """Read the keys of a file, one per line, in order; blank lines and those that begin with # are skipped.
 
     Raises:
-        KeyFileError: a line is no key, or there is none.
+        KeyFileError: a line is not a key, or there is no key.
     """
     keys, wrong = [], []
     for number, line in enumerate(text.splitlines(), 1):
@@ -52,9 +52,9 @@ def parse(text: str) -> tuple[bytes, ...]:
         try:
             keys.append(_read(word))
         except ValueError as error:
-            wrong.append(f"line {number} {error}")
+            wrong.append(f"line {number}: {error}")
     if not keys and not wrong:
-        wrong.append("it holds no key")
+        wrong.append("no key in the file")
     if wrong:
         raise KeyFileError(tuple(wrong))
     return tuple(keys)
@@ -69,18 +69,18 @@ def _check(key: bytes) -> bytes:
 
 
 def _read(word: str) -> bytes:
-    """Read one key; a ValueError says what is wrong without repeating any of it."""
+    """Read one key; a ValueError says what is wrong, without repeating any of it."""
     if not word.startswith(PREFIX):
-        raise ValueError(f"is no key: one begins with {PREFIX}")
+        raise ValueError(f"expected a key, which begins with {PREFIX}")
     written = word.removeprefix(PREFIX)
     if len(written) != _CHARACTERS:
-        raise ValueError(f"has {len(written)} characters after {PREFIX}, not {_CHARACTERS}")
+        raise ValueError(f"expected {_CHARACTERS} characters after {PREFIX}, found {len(written)}")
     if not _BASE64URL.fullmatch(written):
-        raise ValueError("has a character that no key has")
+        raise ValueError("invalid character, expected letters, digits, - and _")
     raw = base64.urlsafe_b64decode(written)
     key, check = raw[:_KEY_BYTES], raw[_KEY_BYTES:]
     if not secrets.compare_digest(check, _check(key)):
-        raise ValueError("has a typing error: its last characters do not fit the rest")
+        raise ValueError("typing error, the last characters do not match the rest")
     if len(set(key)) < _FEWEST_DIFFERENT or all(byte in _PRINTABLE for byte in key):
-        raise ValueError("is weak: a key is 32 random bytes")
+        raise ValueError("weak key, expected 32 random bytes")
     return key

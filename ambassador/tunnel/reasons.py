@@ -1,4 +1,4 @@
-"""What OpenSSL's errors mean to whoever reads the log."""
+"""What OpenSSL's errors mean, in words for the log."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ssl
 
 _NO_TLS = "the peer does not speak TLS"
 _NO_TLS13 = "the peer does not speak TLS 1.3"
-_NOTHING_SHARED = "the peer offers no key that is known here"
+_NOTHING_SHARED = "the peer offers no known key"
 _REASONS = {
     "HTTP_REQUEST": _NO_TLS,
     "HTTPS_PROXY_REQUEST": _NO_TLS,
@@ -18,13 +18,13 @@ _REASONS = {
     "WRONG_SSL_VERSION": _NO_TLS13,
     # A server without a certificate is left with this when none of the offered keys was found.
     "NO_SUITABLE_SIGNATURE_ALGORITHM": _NOTHING_SHARED,
-    "BINDER_DOES_NOT_VERIFY": "the peer does not hold the key that it names",
+    "BINDER_DOES_NOT_VERIFY": "the peer does not hold the key it names",
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": "the peer has no certificate",
 }
 
 
 def reason_of(error: ssl.SSLError) -> str:
-    """Say in a few words why *error* came; never key material, which OpenSSL's reasons do not hold."""
+    """Say in a few words what *error* means; OpenSSL's reasons never hold key material."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the peer's certificate was refused: {error.verify_message.rstrip('.')}"
     reason = error.reason or "unknown TLS error"

@@ -73,7 +73,7 @@ def test_a_symbolic_link_is_followed(secret: Path, tmp_path: Path) -> None:
     assert read(link, secret=True) == "secret"
 
     secret.chmod(0o644)
-    with pytest.raises(UnusableFileError, match="others may read it"):
+    with pytest.raises(UnusableFileError, match="readable by others"):
         read(link, secret=True)
 
 
@@ -118,15 +118,15 @@ def test_what_is_no_file_of_a_tunnel_is_refused(tmp_path: Path, what: str) -> No
 def test_a_forbidden_file_is_told_with_what_would_help(secret: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Someone who may not read the file learns who may, and how to become that user."""
     owner = secret.stat()
-    monkeypatch.setattr("pathlib.Path.open", _forbid)
+    monkeypatch.setattr(files, "read_small", _forbid)
     with pytest.raises(UnusableFileError) as refused:
         read(secret, secret=False)
 
-    assert f"uid {os.getuid()}, may not read it" in refused.value.wrong
+    assert f"not readable by this process (uid {os.getuid()})" in refused.value.wrong
     assert f"--user {owner.st_uid}:{owner.st_gid}" in refused.value.right
 
 
-def _forbid(*_: object) -> None:
+def _forbid(*_: object, **__: object) -> None:
     raise PermissionError(13, "Permission denied")
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     ("said", "told"),
     [
         (b"220 a server that speaks first, and no TLS\r\n", "the peer does not speak TLS"),
-        (b"", "the peer ended the connection before the handshake was done"),
+        (b"", "connection closed by the peer during the handshake"),
     ],
 )
 @pytest.mark.parametrize("role", ["target", "source"])

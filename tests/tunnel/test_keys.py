@@ -39,7 +39,7 @@ def test_a_typing_error_is_told(at: int, typed: str) -> None:
         parse(f"{line}\n{wrong}\n")
 
     assert told.value.lines == (str(told.value),)
-    assert str(told.value).startswith("line 2 ")
+    assert str(told.value).startswith("line 2: ")
     assert line[len(PREFIX) : len(PREFIX) + 8] not in str(told.value)
 
 
@@ -55,15 +55,15 @@ def test_nothing_but_a_key_is_a_key(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "holds no key"),
-        ("# only a comment\n\n", "holds no key"),
-        ("correct horse battery staple", "line 1 is no key: one begins with ambassador-key-1:"),
-        ("ambassador-key-2:" + "A" * 48, "line 1 is no key"),
-        (PREFIX + "A" * 47, "line 1 has 47 characters after"),
-        (PREFIX + "A" * 48, "line 1 has a typing error"),
-        (PREFIX + "A" * 47 + "+", "line 1 has a character that no key has"),
-        (PREFIX + "A" * 47 + "=", "line 1 has a character that no key has"),
-        ("x\n\ny", "line 1 is no key: one begins with ambassador-key-1:; line 3 is no key"),
+        ("", "no key in the file"),
+        ("# only a comment\n\n", "no key in the file"),
+        ("correct horse battery staple", "line 1: expected a key, which begins with ambassador-key-1:"),
+        ("ambassador-key-2:" + "A" * 48, "line 1: expected a key"),
+        (PREFIX + "A" * 47, "line 1: expected 48 characters after ambassador-key-1:, found 47"),
+        (PREFIX + "A" * 48, "line 1: typing error"),
+        (PREFIX + "A" * 47 + "+", "line 1: invalid character"),
+        (PREFIX + "A" * 47 + "=", "line 1: invalid character"),
+        ("x\n\ny", "line 1: expected a key, which begins with ambassador-key-1:; line 3: expected a key"),
     ],
 )
 def test_errors_are_precise(text: str, told: str) -> None:
@@ -76,7 +76,7 @@ def test_errors_are_precise(text: str, told: str) -> None:
 @pytest.mark.parametrize("weak", [bytes(32), b"0123456789abcdef0123456789ABCDEF", b"ab" * 16, bytes(range(8)) * 4])
 def test_a_weak_key_in_the_right_form_is_refused(weak: bytes) -> None:
     """Words, zeros and patterns are no keys, even with a check that fits: they can be guessed from a recording."""
-    with pytest.raises(KeyFileError, match="line 1 is weak"):
+    with pytest.raises(KeyFileError, match="line 1: weak key"):
         parse(keys._written(weak))
 
 
