@@ -1,4 +1,4 @@
-"""`ambassador check`: what each variable became."""
+"""`ambassador check`: what each variable became, what it resolves to, and with `--dial` whether it can be reached."""
 
 from __future__ import annotations
 
@@ -6,28 +6,27 @@ import json
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ambassador.net.address import Address, is_ip, listen_text
-from ambassador.upstream.resolve import HostsFile
+from ambassador.net.address import Address, listen_text
+from ambassador.upstream.resolve import HostsFile, candidates
 
 if TYPE_CHECKING:
     from ambassador.config.configuration import Configuration
     from ambassador.config.routes import Endpoint, Route
 
-
+# Threads: enough that the black holes of a large configuration cost a few timeouts.
 _DIALS_AT_ONCE = 32
-# For each address, in seconds: a lost SYN is sent again after one.
+# For each address, in seconds: a lost SYN is sent again after one (RFC 6298).
 DIAL_TIMEOUT = 3.0
 
 
 def run(configuration: Configuration, *, as_json: bool, dial: bool = False) -> int:
     """Print the routes, what became of each variable, and the warnings; return 0.
 
-    With *dial* every address of every upstream is tried; return 1 when none of a route's was reached.
+    With *dial* every address of every upstream is tried; return 1 if a route has none that could be reached.
     """
     hosts = HostsFile()
     routes = [_describe(route, hosts) for route in configuration.routes]
@@ -58,23 +57,17 @@ def _describe(route: Route, hosts: HostsFile) -> dict[str, Any]:
 def _resolve(endpoint: Endpoint, hosts: HostsFile) -> dict[str, Any]:
     """Look an endpoint up as a dial would."""
     answer: dict[str, Any] = {"endpoint": str(endpoint.address)}
-    host = endpoint.address.host
-    linked = hosts.addresses(endpoint.hosts_alias) if endpoint.hosts_alias else None
     if endpoint.hosts_alias:
         answer["alias"] = endpoint.hosts_alias
-    if linked:
-        return {**answer, "resolves_to": list(linked), "by": f"{Path('/etc/hosts')}, alias {endpoint.hosts_alias}"}
-    if is_ip(host):
-        return {**answer, "resolves_to": [host], "by": "address"}
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        found = candidates(endpoint, hosts)
     except (OSError, UnicodeError) as error:
         return {**answer, "resolves_to": [], "error": str(getattr(error, "strerror", None) or error)}
-    return {**answer, "resolves_to": list(dict.fromkeys(str(entry[4][0]) for entry in found)), "by": "name service"}
+    return {**answer, "resolves_to": list(found.addresses), "by": found.by}
 
 
 def _dial_all(routes: list[dict[str, Any]]) -> None:
-    """Try every address that was found, at the same time: black holes add up to one timeout, not to many."""
+    """Try every address that was found, many at the same time: black holes cost one timeout, not one each."""
     with ThreadPoolExecutor(_DIALS_AT_ONCE) as pool:
         for route in routes:
             for upstream in route["upstream"]:
@@ -106,9 +99,7 @@ def _text(routes: list[dict[str, Any]], decisions: list[dict[str, Any]], warning
     for route in routes:
         lines.append(f"{route['route']}  listens on {', '.join(route['listen'])}  (from {route['source']})")
         for upstream in route["upstream"]:
-            found = ", ".join(upstream["resolves_to"]) or f"nothing now: {upstream['error']}"
-            by = f" ({upstream['by']})" if upstream.get("by", "address") != "address" else ""
-            lines.append(f"    to {upstream['endpoint']}, now {found}{by}")
+            lines.append(f"    to {upstream['endpoint']}{_resolved_text(upstream)}")
             lines.extend(f"        {_dial_text(dialled)}" for dialled in upstream.get("dialled", []))
         merged = [decision for decision in decisions if decision["route"] == route["route"]][1:]
         lines.extend(f"    {decision['variable']}={decision['value']}: {decision['reason']}" for decision in merged)
@@ -118,6 +109,14 @@ def _text(routes: list[dict[str, Any]], decisions: list[dict[str, Any]], warning
         lines += ["Ignored:", *(f"    {line}" for line in said)]
     lines.extend(f"Warning: {warning}" for warning in warnings if warning not in said)
     return lines
+
+
+def _resolved_text(upstream: dict[str, Any]) -> str:
+    if "error" in upstream:
+        return f": cannot be resolved: {upstream['error']}"
+    if upstream["by"] == "address":
+        return ""
+    return f", which is {', '.join(upstream['resolves_to'])} (by {upstream['by']})"
 
 
 def _dial_text(dialled: dict[str, Any]) -> str:

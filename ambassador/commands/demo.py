@@ -20,8 +20,9 @@ from ambassador.errors import StartError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Seconds, for each step: far more than any takes on a slow machine.
 _PATIENCE = 15.0
-# Enough that a lost, doubled or reordered byte would show, and that both directions run full.
+# Enough that both directions run full, and that a lost, repeated or reordered byte would show.
 _PAYLOAD_BYTES = 8 * 1024 * 1024
 
 
@@ -43,7 +44,7 @@ def run() -> int:
 
 
 def _talk(port: int) -> int:
-    """Be the application: send, end the stream, and read what comes back."""
+    """Act as the application: send, end the stream, and read what comes back."""
     payload = os.urandom(_PAYLOAD_BYTES)
     click.echo(f"client             connects to 127.0.0.1:{port}, which is the target ambassador")
     started = time.monotonic()
@@ -57,7 +58,7 @@ def _talk(port: int) -> int:
     if same:
         click.echo(f"every byte came back, in order, through both ambassadors, in {seconds:.2f} s")
         return 0
-    click.echo("what came back is not what was sent", err=True)
+    click.echo("the bytes that came back differ from those that were sent", err=True)
     return 1
 
 
@@ -71,13 +72,13 @@ def _exchange(port: int, payload: bytes) -> bytes:
 
 
 def _send_all(client: socket.socket, payload: bytes) -> None:
-    with contextlib.suppress(OSError):  # who receives is told as well
+    with contextlib.suppress(OSError):  # the receiving side reports it
         client.sendall(payload)
         client.shutdown(socket.SHUT_WR)
 
 
 def _echo_clients(server: socket.socket) -> None:
-    """Send every client its bytes back, up to its end of stream."""
+    """Send each client its bytes back, until its end of stream."""
     while True:
         try:
             client, _ = server.accept()
@@ -113,7 +114,7 @@ def _ambassador(side: str, port: int, upstream_port: int) -> Iterator[None]:
 
 
 def _is_ours(name: str) -> bool:
-    """Tell whether a variable is a link or a setting, which would make something else of the demo's ambassadors."""
+    """Tell whether a variable is a link or a setting, which would change the demo's ambassadors."""
     return link_name(name) is not None or name.startswith("AMBASSADOR_")
 
 
@@ -121,7 +122,7 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     """Return when the port is served.
 
     Raises:
-        StartError: the process ended, or nobody listens in time.
+        StartError: the process ended, or did not listen in time.
     """
     deadline = time.monotonic() + _PATIENCE
     while process.poll() is None and time.monotonic() < deadline:

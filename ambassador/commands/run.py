@@ -1,4 +1,4 @@
-"""`ambassador run`: serve in this process, or in several workers, with the admin address beside them."""
+"""`ambassador run`: serve in one process or in several workers, and the admin address."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ambassador.log import Output
 
 _log = structlog.get_logger()
-# How long, in seconds, the admin server gets to end at the end: its clients ask again.
+# Seconds for the admin server to close its clients' connections at the end; the relays are over by then.
 _ADMIN_GRACE = 1.0
 
 
@@ -53,12 +53,12 @@ def run(configuration: Configuration) -> int:
 
 
 def _limit_warning(configuration: Configuration) -> Iterator[str]:
-    """Say where fewer connections are possible than are asked for."""
+    """Warn if fewer connections are possible than the setting asks for."""
     asked, possible = configuration.settings.max_connections, claim_files(configuration).connections
     if asked is not None and asked > possible:
         yield (
-            f"AMBASSADOR_MAX_CONNECTIONS={asked}: the limit of open files allows {possible} a process; raise it by "
-            "--ulimit nofile, or ask for less"
+            f"AMBASSADOR_MAX_CONNECTIONS={asked}: the open-files limit allows {possible} per process; raise it with "
+            "--ulimit nofile, or lower the setting"
         )
 
 

@@ -1,4 +1,4 @@
-"""`ambassador status`: the running ambassador's routes and live connections as a table, once or again and again."""
+"""`ambassador status`: the running ambassador's routes and live connections as a table, once or repeatedly."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _STEPS = ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s"))
 
 
 def run(*, watch: bool) -> int:
-    """Print the table; return 0, or 1 when no ambassador answers."""
+    """Print the table; return 0, or 1 if no ambassador answers."""
     try:
         admin = healthcheck.admin_address()
     except OSError as error:
@@ -46,7 +46,7 @@ def run(*, watch: bool) -> int:
             except (OSError, ValueError) as error:
                 return _fail(f"no answer from {admin}: {error}")
             except (AttributeError, LookupError, TypeError):
-                return _fail(f"what answers at {admin} is no ambassador")
+                return _fail(f"no ambassador at {admin}: unexpected answer")
             if watch and sys.stdout.isatty():
                 click.echo(_HOME + "".join(f"{line}{_CLEAR_LINE}\n" for line in table) + _CLEAR_REST, nl=False)
             else:
@@ -74,13 +74,13 @@ def _look(admin: str, *, width: int, rows: int | None) -> list[str]:
 def _ask(admin: str, path: str) -> object:
     code, body = healthcheck.ask(admin, path)
     if code != 200:
-        raise ValueError(f"{path} is answered by {code} {body}")
+        raise ValueError(f"expected status 200 for {path}, received {code} {body}")
     answer: object = json.loads(body)
     return answer
 
 
 def lay_out(status: StatusReport, *, rows: int | None = None) -> list[str]:
-    """Return the lines on the whole and on each route, if need be on those routes alone that *rows* have room for."""
+    """Return the lines on the whole and on each route, of the routes only those for which *rows* have room."""
     rates = status["rates"]
     up, down = (f"{_size(rate[-1] if rate else 0)}/s" for rate in (rates["bytes_up"], rates["bytes_down"]))
     workers = f", {status['workers']} workers" if status["workers"] > 1 else ""
@@ -132,7 +132,7 @@ def lay_out_connections(found: ConnectionsReport) -> Iterator[str]:
     shown = found["connections"]
     if not found["total"]:
         return
-    # Numbers grow with the years and with each worker that died; they do it at the cost of the address.
+    # Numbers grow with time and with each worker that died, at the cost of the address's width.
     digits = max([6, *(len(str(entry["id"])) for entry in shown)])
     width = max(10, 28 - digits)
     yield ""
@@ -147,12 +147,12 @@ def lay_out_connections(found: ConnectionsReport) -> Iterator[str]:
 
 
 def _clip(text: str, width: int) -> str:
-    """Shorten a text that is too long, and say so by its last character."""
+    """Shorten a text that is too long, and mark it by its last character."""
     return text if len(text) <= width else f"{text[: width - 1]}~"
 
 
 def _squeeze(text: str, width: int) -> str:
-    """Shorten an address or a route's name that is too long in its midst: its port is what tells it from others."""
+    """Shorten an address or a route's name in the middle if it is too long: the port tells it from others."""
     if len(text) <= width:
         return text
     head, _, port = text.rpartition(":")

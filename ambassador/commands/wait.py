@@ -1,4 +1,4 @@
-"""`ambassador wait`: hold a start-up script back until the link can carry something."""
+"""`ambassador wait`: hold back a start-up script until the link can carry something."""
 
 from __future__ import annotations
 
@@ -11,27 +11,28 @@ from typing import TYPE_CHECKING
 import click
 
 from ambassador.commands import healthcheck
-from ambassador.upstream.resolve import HostsFile
+from ambassador.upstream.resolve import HostsFile, candidates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ambassador.config.configuration import Configuration
-    from ambassador.config.routes import Route
+    from ambassador.config.routes import Endpoint, Route
     from ambassador.net.address import Address
 
-# Often enough that a script does not feel it, seldom enough that the server does not.
+# Seconds between two looks: a script does not notice them, and neither does the server.
 _PAUSE = 0.2
+# Seconds for one address: a lost SYN is sent again after one (RFC 6298).
 _ATTEMPT = 2.0
-# One look at what is there already, where no time is given.
+# Seconds for one look at what is there already, where no time is given.
 _LEAST = 0.1
 
 
 class _Search(threading.Thread):
-    """Look for one thing until it is there. Nobody waits for the thread, as a lookup may take longer than the wait.
+    """Look for one thing until it is there. A daemon thread: a lookup may take longer than the wait.
 
     Attributes:
-        missing: what is missing, in words; None once it was there.
+        missing: what is missing, as text; None once it was there.
     """
 
     def __init__(self, missing: str, look: Callable[[float], str | None], deadline: float) -> None:
@@ -48,7 +49,7 @@ class _Search(threading.Thread):
 
 
 def run(configuration: Configuration, *, timeout: float) -> int:
-    """Return 0 as soon as everything was there, or 1 at the timeout, in seconds, naming what is missing."""
+    """Return 0 as soon as everything was there, or 1 after *timeout* seconds, naming what is missing."""
     deadline = time.monotonic() + max(timeout, _LEAST)
     searches = list(_searches(configuration, deadline))
     for search in searches:
@@ -59,14 +60,14 @@ def run(configuration: Configuration, *, timeout: float) -> int:
     if missing:
         click.echo(f"not ready after {timeout:g} s: {'; '.join(missing)}", err=True)
         return 1
-    click.echo("ready; each next hop accepts connections, which does not prove what lies behind a source ambassador")
+    click.echo("ready: each next hop accepts connections; what is behind a source ambassador was not tested")
     return 0
 
 
 def _searches(configuration: Configuration, deadline: float) -> Iterator[_Search]:
     admin = configuration.settings.admin
     if admin is not None:
-        yield _Search(f"no ambassador answers at {admin}", functools.partial(_admin_missing, admin), deadline)
+        yield _Search(f"no ambassador at {admin}", functools.partial(_admin_missing, admin), deadline)
     for route in configuration.routes:
         endpoints = ", ".join(str(endpoint.address) for endpoint in route.endpoints)
         missing = f"{route.name}: no connection to {endpoints}"
@@ -77,24 +78,39 @@ def _admin_missing(admin: Address, left: float) -> str | None:
     try:
         reason = healthcheck.not_ready(str(admin), timeout=min(healthcheck.TIMEOUT, left))
     except (OSError, ValueError) as error:
-        return f"no ambassador answers at {admin} ({error})"
+        return f"no ambassador at {admin} ({error})"
     return reason and f"the ambassador at {admin} is {reason}"
 
 
 def _upstream_missing(route: Route, hosts: HostsFile, left: float) -> str | None:
-    """Try the addresses in order, as a dial would, each for its share of the time; one that accepts is enough."""
+    """Try the endpoints in order, as a dial would; one that accepts is enough."""
     deadline = time.monotonic() + left
-    addresses = [
-        (endpoint, host)
-        for endpoint in route.endpoints
-        for host in (endpoint.hosts_alias and hosts.addresses(endpoint.hosts_alias)) or [endpoint.address.host]
-    ]
     errors = []
-    for number, (endpoint, host) in enumerate(addresses):
-        share = max(0.0, deadline - time.monotonic()) / (len(addresses) - number)
+    for number, endpoint in enumerate(route.endpoints):
+        share = max(0.0, deadline - time.monotonic()) / (len(route.endpoints) - number)
         try:
-            with socket.create_connection((host, endpoint.address.port), min(_ATTEMPT, max(_LEAST, share))):
-                return None
+            _connect(endpoint, hosts, share)
         except (OSError, UnicodeError) as error:
             errors.append(f"{endpoint.address} ({getattr(error, 'strerror', None) or error})")
+        else:
+            return None
     return f"{route.name}: no connection to {', '.join(errors)}"
+
+
+def _connect(endpoint: Endpoint, hosts: HostsFile, left: float) -> None:
+    """Connect to one of the addresses of *endpoint*, each of which has its share of *left* seconds.
+
+    Raises:
+        OSError, UnicodeError: of the last address, or of the lookup.
+    """
+    deadline = time.monotonic() + left
+    addresses = candidates(endpoint, hosts).addresses
+    for number, host in enumerate(addresses):
+        share = max(_LEAST, (deadline - time.monotonic()) / (len(addresses) - number))
+        try:
+            socket.create_connection((host, endpoint.address.port), min(_ATTEMPT, share)).close()
+        except OSError:
+            if number + 1 == len(addresses):
+                raise
+        else:
+            return

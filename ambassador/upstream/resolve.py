@@ -12,13 +12,16 @@ import os
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ambassador.config.hosts import parse_hosts
+from ambassador.net.address import is_ip
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
+
+    from ambassador.config.routes import Endpoint
 
     Answer = Callable[["tuple[str, ...]", "str | None"], None]
 
@@ -62,6 +65,41 @@ class HostsFile:
         self._names = names
         self._signature = signature if age > _SETTLED_AFTER else ()
         return names
+
+
+class Candidates(NamedTuple):
+    """The addresses that a dial of one endpoint would try, in order, and what they were found by."""
+
+    addresses: tuple[str, ...]
+    by: str
+
+
+def candidates(endpoint: Endpoint, hosts: HostsFile) -> Candidates:
+    """Find the addresses that a dial of *endpoint* would try now. Blocks for as long as the name service takes.
+
+    What the hosts file has for the endpoint's alias comes first, then a host that is an address itself, and only then
+    the name service.
+
+    Raises:
+        OSError, UnicodeError: the host cannot be resolved.
+    """
+    host, alias = endpoint.address.host, endpoint.hosts_alias
+    linked = hosts.addresses(alias) if alias else None
+    if linked:
+        return Candidates(linked, f"{HOSTS_FILE}, alias {alias}")
+    if is_ip(host):
+        return Candidates((host,), "address")
+    return Candidates(look_up(host), "name service")
+
+
+def look_up(name: str) -> tuple[str, ...]:
+    """Ask the name service (getaddrinfo(3)) for the addresses of *name*, each once. Blocks.
+
+    Raises:
+        OSError, UnicodeError: there is no answer, or the name cannot be asked for.
+    """
+    found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 class _Lookup:
@@ -113,8 +151,7 @@ class Resolver:
         addresses: tuple[str, ...] = ()
         reason = None
         try:
-            found = socket.getaddrinfo(lookup.name, None, type=socket.SOCK_STREAM)
-            addresses = tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+            addresses = look_up(lookup.name)
         except Exception as error:  # noqa: BLE001 - whatever it was, those who wait must get an answer
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         try:

@@ -61,7 +61,7 @@ def test_text_names_every_variable_once() -> None:
     _, out, _ = command("check", env={**VARIABLES, "WWW_PORT_8080_TCP": VARIABLES["WEB_PORT_8080_TCP"]})
     for variable in (*VARIABLES, "WWW_PORT_8080_TCP"):
         assert out.count(f"{variable}=") + out.count(f"(from {variable})") == 1
-    assert f"WWW_PORT_8080_TCP={VARIABLES['WEB_PORT_8080_TCP']}: the same as WEB_PORT_8080_TCP" in out
+    assert f"WWW_PORT_8080_TCP={VARIABLES['WEB_PORT_8080_TCP']}: same as WEB_PORT_8080_TCP" in out
 
 
 def test_problems_are_exit_code_2(tmp_path: Path) -> None:

@@ -87,13 +87,15 @@ def test_something_else_at_the_address_is_not_healthy(serve: Serve) -> None:
 
     code, line = check(f"{LOCAL}:{serve(mumble).port}")
     assert code == 1
-    assert "not HTTP" in line
+    assert "expected an HTTP response, received 'SSH-2.0-OpenSSH" in line
 
 
 @pytest.mark.parametrize("admin", ["nonsense", ":", "x:y", "127.0.0.1:99999999", "[::1"])
 def test_an_address_that_is_none_is_not_healthy(admin: str) -> None:
     """An admin address that nobody can ask is 1 and one line, never a traceback."""
-    assert check(admin)[0] == 1
+    code, line = check(admin)
+    assert code == 1
+    assert "invalid literal" not in line
 
 
 def test_an_admin_address_on_every_address_is_asked_on_loopback(ambassador: Launch, serve: Serve) -> None:
@@ -131,8 +133,16 @@ def test_an_answer_has_to_be_whole_in_time(serve: Serve) -> None:
             ask(f"{LOCAL}:{serve(behave).port}", "/readyz", timeout=0.2)
 
 
-@pytest.mark.parametrize("what", ["binary", "pipe", "folder", "huge"])
-def test_a_file_that_holds_no_address_is_not_healthy(tmp_path: Path, what: str) -> None:
+@pytest.mark.parametrize(
+    ("what", "why"),
+    [
+        ("binary", "not UTF-8 text"),
+        ("pipe", "not a regular file"),
+        ("folder", "not a regular file"),
+        ("huge", "larger than 1 MiB"),
+    ],
+)
+def test_a_file_that_holds_no_address_is_not_healthy(tmp_path: Path, what: str, why: str) -> None:
     """A file of bytes, a pipe that nobody writes to, and whatever else is no setting's file is 1 and one line."""
     path = tmp_path / "admin"
     if what == "pipe":
@@ -143,8 +153,7 @@ def test_a_file_that_holds_no_address_is_not_healthy(tmp_path: Path, what: str) 
         path.write_bytes(b"\xff" if what == "binary" else bytes(2 << 20))
     code, out, err = command("healthcheck", env={"AMBASSADOR_ADMIN_FILE": str(path)})
     assert (code, err) == (1, "")
-    assert out.startswith("cannot read AMBASSADOR_ADMIN_FILE: Not a ")
-    assert out.count("\n") == 1
+    assert out == f"cannot read AMBASSADOR_ADMIN_FILE: {why}\n"
 
 
 def test_the_address_can_be_in_a_file(tmp_path: Path) -> None:

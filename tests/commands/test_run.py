@@ -21,7 +21,7 @@ def test_more_connections_than_there_are_files_for_are_warned_about(ambassador: 
     running = ambassador(9, settings={"MAX_CONNECTIONS": "500", "WORKERS": workers}, files=256)
     (warning,) = running.named("configuration.warning")
     possible = running.named("ambassador.ready")[0]["max_connections"] // int(workers)
-    assert f"AMBASSADOR_MAX_CONNECTIONS=500: the limit of open files allows {possible} " in warning["message"]
+    assert f"AMBASSADOR_MAX_CONNECTIONS=500: the open-files limit allows {possible} " in warning["message"]
 
 
 def test_uvloop_is_taken_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:

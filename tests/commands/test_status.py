@@ -116,14 +116,14 @@ def test_another_server_is_not_taken_for_an_ambassador(serve: Serve, body: str) 
 
     admin = f"{LOCAL}:{serve(answer).port}"
     code, _, errors = command("status", env={"AMBASSADOR_ADMIN": admin})
-    assert (code, errors) == (1, f"what answers at {admin} is no ambassador\n")
+    assert (code, errors) == (1, f"no ambassador at {admin}: unexpected answer\n")
 
 
 def test_an_address_in_a_binary_file_is_said_in_one_line(tmp_path: Path) -> None:
     """A file that cannot hold an address is named as what is wrong."""
     (tmp_path / "admin").write_bytes(b"\xff\xfe\x00")
     code, _, errors = command("status", env={"AMBASSADOR_ADMIN_FILE": str(tmp_path / "admin")})
-    assert (code, errors) == (1, "cannot read AMBASSADOR_ADMIN_FILE: Not a text\n")
+    assert (code, errors) == (1, "cannot read AMBASSADOR_ADMIN_FILE: not UTF-8 text\n")
 
 
 def test_nobody_to_ask_is_said_in_one_line() -> None:
