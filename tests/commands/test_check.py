@@ -50,7 +50,8 @@ def test_text_names_routes_and_what_is_ignored() -> None:
     assert (code, err) == (0, "")
     assert "web:8080" in out
     assert "*:8080" in out
-    assert "127.0.0.1:80" in out
+    assert "    to 127.0.0.1:80\n    to [::1]:81\n" in out
+    assert "    to nowhere.invalid:5432: cannot be resolved: " in out
     ignored = out.partition("Ignored:")[2]
     assert "APP_SERVICE_PORT_8080_TCP=8080" in ignored
     assert "KUBERNETES_PORT_443_TCP" in ignored

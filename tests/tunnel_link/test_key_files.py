@@ -87,7 +87,7 @@ def test_a_symbolic_link_is_followed(key_file: KeyFile, tmp_path: Path) -> None:
         (None, "No such file"),
         ("", "no key in the file"),
         ("hunter2\n", "line 1: expected a key"),
-        ("ambassador-key-1:" + "A" * 48 + "\n", "line 1 "),
+        ("ambassador-key-1:" + "A" * 48 + "\n", "line 1: "),
     ],
 )
 def test_what_is_no_key_is_told(key_file: KeyFile, verb: str, content: str | None, told: str) -> None:

@@ -6,12 +6,18 @@ import asyncio
 import functools
 import socket
 import threading
+from typing import TYPE_CHECKING
 
 import pytest
 
+from ambassador.config.routes import Endpoint
+from ambassador.net.address import Address
 from ambassador.upstream import resolve as resolve_module
-from ambassador.upstream.resolve import Resolver
+from ambassador.upstream.resolve import HostsFile, Resolver, candidates
 from tests.support.deadline import soon
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Answers = list[tuple[tuple[str, ...], str | None]]
 
@@ -28,6 +34,26 @@ async def look_up(resolver: Resolver, name: str) -> tuple[tuple[str, ...], str |
     assert answers == []  # never before it returns
     await soon(lambda: answers)
     return answers[0]
+
+
+@pytest.mark.parametrize(
+    ("host", "alias", "addresses", "by"),
+    [
+        ("10.0.0.9", "redis", ("10.0.0.7", "fd00::7"), "/etc/hosts, alias redis"),
+        ("redis.example", "redis", ("10.0.0.7", "fd00::7"), "/etc/hosts, alias redis"),
+        ("10.0.0.9", "gone", ("10.0.0.9",), "address"),
+        ("redis.example", "gone", ("10.0.0.1",), "name service"),
+        ("redis", None, ("10.0.0.1",), "name service"),
+    ],
+)
+def test_the_hosts_file_comes_before_the_address_and_the_name_service(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, host: str, alias: str | None, addresses: tuple[str, ...], by: str
+) -> None:
+    """An alias that the hosts file has decides; then an address stands for itself; only then a name is asked for."""
+    hosts = tmp_path / "hosts"
+    hosts.write_text("10.0.0.7 redis\nfd00::7 redis\n")
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [entry("10.0.0.1")])
+    assert candidates(Endpoint(Address(host, 6379), alias), HostsFile(str(hosts))) == (addresses, by)
 
 
 async def test_addresses_come_in_order_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
