@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from tests.support.servers import Behaviour
 
+# Fixtures of tests in several folders: `watch` and `workers`, `join`, `proofs`, `standing` and their kin.
+pytest_plugins = ["tests.support.watch", "tests.support.tunnels"]
+
 LOOPS = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
 
 # A timing never fails a test; what was found is found again, on any machine.

@@ -17,8 +17,8 @@ from tests.support.servers import echo
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.admin.conftest import Watch
     from tests.conftest import Serve
+    from tests.support.watch import Watch
 
 BOOK = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 _NAMES = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}

@@ -6,14 +6,14 @@ import asyncio
 import socket
 import threading
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from ambassador.admin import server
 from tests.admin.browser import PROGRAM, Browser
-from tests.admin.client import TOKEN, address_of_this_machine
 from tests.admin.contrast import contrast
+from tests.support.admin import TOKEN, address_of_this_machine
 from tests.support.deadline import PATIENCE
 from tests.support.net import LOCAL, exactly, final_error, free_port
 from tests.support.servers import echo, hold
@@ -21,8 +21,9 @@ from tests.support.servers import echo, hold
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.admin.conftest import Watch
+    from ambassador.server.report import ConnectionReport, EndpointReport, HistogramReport, Report, RouteReport
     from tests.conftest import Serve
+    from tests.support.watch import Watch
 
 MANY = 10_000
 in_browser = pytest.mark.skipif(PROGRAM is None, reason="chromium is not installed here")
@@ -42,14 +43,14 @@ class Crowd:
     def __init__(self) -> None:
         self.killed: list[int] = []
 
-    async def report(self) -> dict[str, Any]:
+    async def report(self) -> Report:
         """Return a report of one route."""
-        histogram = {"bounds": [0.1], "counts": [MANY, 0], "sum": 1.0}
-        endpoint = {
+        histogram: HistogramReport = {"bounds": [0.1], "counts": [MANY, 0], "sum": 1.0}
+        endpoint: EndpointReport = {
             "name": "10.0.0.7:6379", "up": True, "for": 60.0, "dialled": 1.0, "error": None, "failures": 0,
             "early_resets": 3, "resolved": ["10.0.0.7"],
         }  # fmt: skip
-        route = {
+        route: RouteReport = {
             "name": "redis:6379", "listen": ["*:6379"], "source": "test", "active": MANY,
             "ends": {"closed": 5, "failed": 1}, "bytes_up": 10**9, "bytes_down": 10**10, "accept_paused": 0,
             "connect": histogram, "connection": histogram, "endpoints": [endpoint],
@@ -59,7 +60,7 @@ class Crowd:
             "dropped_lines": 0, "routes": [route],
         }  # fmt: skip
 
-    async def connections(self) -> list[dict[str, Any]]:
+    async def connections(self) -> list[ConnectionReport]:
         """Return the connections, oldest first."""
         return [
             {

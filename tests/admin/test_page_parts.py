@@ -15,7 +15,7 @@ from tests.admin.browser import PROGRAM, Browser
 from tests.support.net import LOCAL, free_port
 
 if TYPE_CHECKING:
-    from tests.admin.conftest import Watch
+    from tests.support.watch import Watch
 
 
 class Elements(HTMLParser):

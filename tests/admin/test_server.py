@@ -11,16 +11,16 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from tests.admin.client import TOKEN, address_of_this_machine
+from tests.support.admin import TOKEN, address_of_this_machine
 from tests.support.deadline import PATIENCE, eventually
 from tests.support.net import LOCAL, connect, exactly, final_error, free_port, read_to_end
 from tests.support.prelude import patch
 from tests.support.servers import echo, hold
 
 if TYPE_CHECKING:
-    from tests.admin.client import Admin
-    from tests.admin.conftest import Watch
     from tests.conftest import Serve
+    from tests.support.admin import Admin
+    from tests.support.watch import Watch
 
 
 def test_live_and_ready_are_told_in_words(watch: Watch, loop_name: str) -> None:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ambassador.commands.status import _age, _size, lay_out, lay_out_connections
-from tests.admin.reports import endpoint, route, status
 from tests.support.deadline import PATIENCE, eventually
 from tests.support.net import LOCAL, black_hole, exactly, free_port
 from tests.support.process import ROOT, command, environment
+from tests.support.reports import endpoint, route, status
 from tests.support.servers import echo
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ambassador.server.report import ConnectionReport
-    from tests.admin.conftest import Watch
     from tests.conftest import Serve
+    from tests.support.watch import Watch
 
 
 def test_the_table_shows_routes_and_connections_in_eighty_columns(watch: Watch, serve: Serve) -> None:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.admin.client import Admin
-    from tests.admin.conftest import Watch
     from tests.conftest import Serve
+    from tests.support.admin import Admin
+    from tests.support.watch import Watch
 
 EXAMPLES = ROOT / "examples"
 DASHBOARD = EXAMPLES / "grafana" / "ambassador.json"

@@ -10,8 +10,8 @@ from tests.support.process import ROOT
 from tests.support.servers import echo
 
 if TYPE_CHECKING:
-    from tests.admin.conftest import Watch
     from tests.conftest import Serve
+    from tests.support.watch import Watch
 
 BOOK = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 _EVENT = re.compile(r'(?:log\.\w+\(\s*|access_log\(\s*|_event = |_say\()"([a-z]+\.[a-z_]+)"')

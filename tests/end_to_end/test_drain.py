@@ -15,8 +15,8 @@ from tests.support.net import connect, exactly, final_error, read_to_end
 from tests.support.servers import echo, hold
 
 if TYPE_CHECKING:
-    from tests.admin.conftest import Watch
     from tests.conftest import Serve
+    from tests.support.watch import Watch
 
 
 def test_a_drain_by_request_is_a_drain(watch: Watch, serve: Serve, loop_name: str) -> None:

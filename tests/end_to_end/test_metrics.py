@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ambassador.metrics import CONNECT_BOUNDS, CONNECTION_BOUNDS, End
-from tests.admin.client import route_of
+from tests.support.admin import route_of
 from tests.support.deadline import eventually
 from tests.support.net import LOCAL, black_hole, exactly, final_error, free_port, read_to_end, reset
 from tests.support.servers import echo, hold
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.admin.client import Admin
-    from tests.admin.conftest import Watch
     from tests.conftest import Serve
+    from tests.support.admin import Admin
+    from tests.support.watch import Watch
 
 SENT = 1_234_567
 

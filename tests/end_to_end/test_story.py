@@ -9,8 +9,8 @@ from tests.support.net import LOCAL, exactly, final_error
 from tests.support.servers import echo
 
 if TYPE_CHECKING:
-    from tests.admin.conftest import Watch
     from tests.conftest import Serve
+    from tests.support.watch import Watch
 
 
 def test_debug_tells_the_story_of_a_connection(watch: Watch, serve: Serve) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import socket
 from typing import TYPE_CHECKING
 
-from tests.admin.client import Admin, route_of
+from tests.support.admin import Admin, route_of
 from tests.support.deadline import eventually
 from tests.support.net import connect, exactly, final_error, free_port
 from tests.support.process import Ambassador
@@ -14,9 +14,9 @@ from tests.support.servers import echo
 from tests.support.wire import wire
 
 if TYPE_CHECKING:
-    from tests.admin.conftest import Watch
     from tests.conftest import Serve
     from tests.support.process import Event
+    from tests.support.watch import Watch
 
 # Enough that each of two workers has some.
 CLIENTS = 12

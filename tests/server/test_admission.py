@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Launch
     from tests.support.process import Ambassador
-    from tests.tunnel_link.conftest import Join
+    from tests.support.tunnels import Join
 
 ORACLES = {"v1": ProxyProtocolV1(), "v2": ProxyProtocolV2()}
 Version = Literal["v1", "v2"]

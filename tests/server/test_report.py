@@ -8,7 +8,7 @@ from ambassador.admin.history import History
 from ambassador.admin.prometheus import exposition
 from ambassador.metrics import End
 from ambassador.workers.merge import merge
-from tests.admin.reports import endpoint, report
+from tests.support.reports import endpoint, report
 
 
 def test_what_is_counted_is_added_up() -> None:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from ambassador.tunnel.credentials import SHARED_KEYS
+from tests.support.middle import Wire
 from tests.support.process import Ambassador
+from tests.support.proofs import MODES, Authority, KeyFile, certificate_client, key_client
 from tests.support.servers import Server, echo
-from tests.tunnel_link.proofs import MODES, Authority, KeyFile, certificate_client, key_client
-from tests.tunnel_link.wire import Wire
 
 if TYPE_CHECKING:
     import socket
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from tests.conftest import Launch
     from tests.support.process import Event
+    from tests.support.proofs import Settings
     from tests.support.servers import Behaviour
-    from tests.tunnel_link.proofs import Settings
 
 
 @dataclass

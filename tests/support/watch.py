@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from tests.admin.client import Admin
+from tests.support.admin import Admin
 from tests.support.deadline import eventually
 from tests.support.net import LOCAL, free_port
 

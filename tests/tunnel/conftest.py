@@ -15,7 +15,7 @@ from ambassador.tunnel.credentials import SHARED_KEYS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.tunnel_link.proofs import Validity
+    from tests.support.proofs import Validity
 
 
 @dataclass

@@ -13,7 +13,7 @@ from ambassador.tunnel.handshake import Handshake
 from tests.support.net import pair
 
 if TYPE_CHECKING:
-    from tests.tunnel_link.conftest import Proofs
+    from tests.support.tunnels import Proofs
 
 
 @pytest.mark.parametrize(

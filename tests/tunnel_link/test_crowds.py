@@ -11,7 +11,7 @@ from tests.support.net import exactly
 if TYPE_CHECKING:
     import socket
 
-    from tests.tunnel_link.conftest import Join
+    from tests.support.tunnels import Join
 
 STRANGERS = 200
 # A quarter of all connections at most are strangers' (ambassador/server/admission.py).

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from tests.support.deadline import eventually
+from tests.support.middle import read_to_error
 from tests.support.net import connect, exactly, final_error, reset
 from tests.support.servers import hold
-from tests.tunnel_link.wire import read_to_error
 
 if TYPE_CHECKING:
-    from tests.tunnel_link.conftest import Join, Standing
+    from tests.support.tunnels import Join, Standing
 
 STREAM = bytes(range(256)) * (4 << 10)  # 1 MiB
 

@@ -16,7 +16,7 @@ from tests.support.net import free_port
 from tests.support.process import command, environment
 
 if TYPE_CHECKING:
-    from tests.tunnel_link.proofs import Authority, KeyFile
+    from tests.support.proofs import Authority, KeyFile
 
 COMMANDS = pytest.mark.parametrize("verb", ["run", "check"])
 

@@ -13,7 +13,7 @@ from tests.support.deadline import PATIENCE
 from tests.support.net import digest_to_end, exactly, final_error, read_to_end, reset
 
 if TYPE_CHECKING:
-    from tests.tunnel_link.conftest import Join
+    from tests.support.tunnels import Join
 
 LARGE = bytes(range(256)) * (16 << 12)  # 16 MiB: more than the queues on the way hold while nobody reads
 

@@ -11,8 +11,8 @@ import pytest
 
 from ambassador.tunnel import generate
 from tests.support.net import final_error
+from tests.support.proofs import KeyFile
 from tests.support.servers import Server, echo
-from tests.tunnel_link.proofs import KeyFile
 from tests.tunnel_link.test_strangers import FUTURE, PAST
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import Launch, Serve
-    from tests.tunnel_link.conftest import Proofs
-    from tests.tunnel_link.proofs import Authority
+    from tests.support.proofs import Authority
+    from tests.support.tunnels import Proofs
 
 SECRET = b"AUTH hunter2\r\n" * 10
 

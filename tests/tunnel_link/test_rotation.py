@@ -15,8 +15,8 @@ import pytest
 from ambassador.tunnel import generate
 from tests.support.deadline import PATIENCE
 from tests.support.net import connect, exactly
+from tests.support.proofs import certificate_client, key_client, write_secret
 from tests.support.servers import Server, echo
-from tests.tunnel_link.proofs import certificate_client, key_client, write_secret
 
 if TYPE_CHECKING:
     import socket
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Launch
     from tests.support.process import Ambassador
-    from tests.tunnel_link.proofs import Authority, KeyFile
+    from tests.support.proofs import Authority, KeyFile
 
 
 class Load:

@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ambassador.tunnel import generate
+from tests.support.middle import read_to_error
 from tests.support.net import final_error, reset
-from tests.tunnel_link.proofs import Validity, certificate_client, key_client, with_certificates, with_key
-from tests.tunnel_link.wire import read_to_error
+from tests.support.proofs import Validity, certificate_client, key_client, with_certificates, with_key
 
 if TYPE_CHECKING:
-    from tests.tunnel_link.conftest import Standing
-    from tests.tunnel_link.proofs import Authority
+    from tests.support.proofs import Authority
+    from tests.support.tunnels import Standing
 
 PAST = Validity(not_before=dt.datetime(2020, 1, 1, tzinfo=dt.UTC), not_after=dt.datetime(2020, 2, 1, tzinfo=dt.UTC))
 FUTURE = Validity(not_before=dt.datetime(2090, 1, 1, tzinfo=dt.UTC), not_after=dt.datetime(2091, 1, 1, tzinfo=dt.UTC))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from tests.admin.client import Admin
+from tests.support.admin import Admin
 from tests.support.deadline import eventually
 from tests.support.net import LOCAL, exactly, final_error, free_port, read_to_end
 

@@ -12,9 +12,9 @@ from structlog.testing import capture_logs
 from ambassador.config.routes import Endpoint, Route
 from ambassador.net.address import Address
 from ambassador.workers.upstreams import Upstreams
-from tests.admin.reports import endpoint, report
 from tests.support.deadline import eventually
 from tests.support.net import LOCAL, final_error
+from tests.support.reports import endpoint, report
 from tests.support.servers import echo
 from tests.workers.conftest import close, say, talk
 
