@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.admin.client import Admin
+from tests.support.admin import Admin
 from tests.support.net import LOCAL, final_error, free_port, reset
 from tests.support.servers import echo
 
