@@ -24,20 +24,28 @@ if TYPE_CHECKING:
 
     from structlog.typing import EventDict, Processor, WrappedLogger
 
-# What may wait for standard error to take it: a burst of a thousand lines or so.
+# How much may wait for standard error: a burst of a thousand lines or so.
 BUFFER_BYTES = 256 * 1024
-# Lines are gathered for this long, in seconds: under load a write, and its reader's waking, costs as much as a line.
+# Seconds for which lines are gathered: under load a write, and waking its reader, costs as much as making a line.
 _GATHER = 0.01
-# While standard error takes nothing, it is tried again this often.
+# Seconds between attempts while standard error takes nothing.
 _RETRY = 0.1
 # pipe(7): a write of up to PIPE_BUF bytes to a pipe that poll() calls writable does not block.
 _ATOMIC = 4096
-# What a write returns when nobody will ever read it: standard error is closed, its reader gone, its disk full.
+# What a write returns if nothing can be written at all: standard error is closed, its reader gone, or its disk full.
 _LOST = -1
 
 
 class Output:
-    """Write lines to a file descriptor that belongs to others, without ever blocking on it."""
+    """Write lines to a file descriptor that others share, without ever blocking on it. Does not close it.
+
+    Lines wait in `_lines`, `_size` bytes in all. Where nothing more fits they are dropped, and reported once a line can
+    be written again. `_torn` says that half a line was written last, whose rest is lost.
+
+    Attributes:
+        dropped: how many lines were dropped since the start.
+        report: makes the line, with its end, that says how many lines were dropped.
+    """
 
     def __init__(self, fd: int) -> None:
         self._write = _non_blocking(fd)
@@ -54,12 +62,12 @@ class Output:
         self.report: Callable[[int], bytes] = _plain_report
 
     def attach(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Gather lines and write them a moment later, on *loop*; without a loop each is written at once."""
+        """Gather lines and write them 10 ms later, on *loop*; without a loop each is written at once."""
         self._loop = loop
         self.flush()
 
     def share(self) -> None:
-        """Go on in a forked process: leave the lines that wait to the parent, and never break a line of a sibling.
+        """Continue in a forked process: leave the waiting lines to the parent, and never break a sibling's line.
 
         pipe(7): a write of up to PIPE_BUF bytes goes in whole or not at all, a longer one may be mixed with others.
         """
@@ -86,7 +94,7 @@ class Output:
             self._loop.call_later(_GATHER, self.flush)
 
     def flush(self) -> None:
-        """Write what has gathered, as far as standard error takes it now."""
+        """Write the gathered lines, as far as standard error takes them now."""
         self._scheduled = False
         while self._lines:
             chunk, rest = self._gather()
@@ -105,7 +113,7 @@ class Output:
                 self._report()
 
     def _lose(self, chunk: bytes, rest: list[bytes]) -> None:
-        """Drop lines that can never be written, and leave no half of one for the next to be glued to."""
+        """Drop lines that can never be written, without half a line for the next one to be appended to."""
         self._lines = rest
         self._size -= len(chunk)
         if chunk == self._report_line:
@@ -123,14 +131,14 @@ class Output:
         self._unreported += count
 
     def _report(self) -> None:
-        """Say how many lines were dropped, since lines can be written again."""
+        """Add the line that says how many were dropped, now that lines can be written again."""
         self._report_line = self.report(self._unreported)
         self._reported, self._unreported = self._unreported, 0
         self._lines.append(self._report_line)
         self._size = len(self._report_line)
 
     def _gather(self) -> tuple[bytes, list[bytes]]:
-        """Return what to write at once, which is whole lines if at all possible, and the lines that come after it."""
+        """Return what to write in one go, whole lines where possible, and the lines that come after it."""
         if self._size <= self._at_once:
             return b"".join(self._lines), []
         count = size = 0
@@ -150,9 +158,9 @@ class Output:
 def _non_blocking(fd: int) -> Callable[[bytes], int]:
     """Find a way to write to *fd* that never blocks; it returns how many bytes were taken, or `_LOST`.
 
-    O_NONBLOCK cannot simply be set: it would hold for everyone who shares the open file, such as the shell that we
-    were started from. A pipe or terminal is opened anew for a description of our own (proc_pid_fd(5)), a socket is told
-    so at each call, a regular file never blocks, and the rest is asked by poll() first.
+    O_NONBLOCK cannot simply be set: it would hold for everyone who shares the open file, such as the shell that started
+    us. A pipe or terminal is opened again, for a description of our own (proc_pid_fd(5)); a socket has a flag for each
+    call (MSG_DONTWAIT, send(2)); a regular file never blocks; anything else is asked by poll(2) first.
     """
     try:
         mode = os.fstat(fd).st_mode
@@ -204,7 +212,7 @@ def prepend(processor: Processor) -> None:
 
 
 def configure(*, level: str, json_lines: bool, fd: int = 2) -> Output:
-    """Set structlog up for this process, to write to *fd*. Returns the output, to be attached to the event loop."""
+    """Set up structlog for this process, to write to *fd*. Returns the output, to be attached to the event loop."""
     output = Output(fd)
     render = _render_json if json_lines else _render_console
     output.report = lambda count: (
@@ -228,7 +236,7 @@ def _stamp(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     return _timestamp(logger, method, {"timestamp": None, "level": method, "event": event.pop("event"), **event})
 
 
-# What can stand without quotes: visible, and neither a quote nor an equals sign.
+# What needs no quotes: visible ASCII, neither a quote nor an equals sign.
 _PLAIN = re.compile(r"[!#-<>-~]+")
 # Made once: json.dumps would make an encoder for every line.
 _encode = json.JSONEncoder(default=str, separators=(",", ":")).encode
@@ -244,7 +252,7 @@ def _render_console(_logger: WrappedLogger, _method: str, event: EventDict) -> s
 
 
 def _console_value(value: Any) -> str:
-    """Write a value so that the line stays one line and its fields can be told apart."""
+    """Write a value so that the line stays one line and its fields stay distinguishable."""
     if isinstance(value, int | float):
         return str(value)
     if isinstance(value, str) and _PLAIN.fullmatch(value):
