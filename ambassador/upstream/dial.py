@@ -69,8 +69,7 @@ class Dial:
     def __init__(self, upstream: Upstream, owner: DialOwner, now: float) -> None:
         self.state = DialState.QUEUED
         self.deadline = now + upstream.timeout
-        self.end = End.CONNECT_TIMEOUT
-        self.error = "no answer in time"
+        self.end, self.error = End.CONNECT_TIMEOUT, "no answer in time"
         self.holds_slot = False
         self._upstream = upstream
         self._owner: DialOwner | None = owner
@@ -79,9 +78,8 @@ class Dial:
         self._addresses: list[str] = []
         self._attempt: Attempt | None = None
         self._looks = 0
-        self._passing = False
+        self._passing = self._tried = False
         self._since = now
-        self._tried = False
 
     @property
     def over(self) -> bool:
@@ -203,7 +201,7 @@ class Dial:
 
     def _waits_for(self, endpoint: ServedEndpoint) -> bool:
         """Tell whether it still waits for addresses of *endpoint*: it may have gone on without them."""
-        return self._owner is not None and self.state is DialState.RESOLVING and self._endpoint is endpoint
+        return self.state is DialState.RESOLVING and self._endpoint is endpoint
 
     def _look_again(self, endpoint: ServedEndpoint) -> None:
         if self._waits_for(endpoint) and not self._look_up():
