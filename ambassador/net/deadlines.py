@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    import asyncio
+    from ambassador.net.clock import Clock
 
 # Seconds. Dials are timed in hundreds of milliseconds and up; a timer of the event loop for each would cost more.
 TICK = 0.05
@@ -24,17 +24,17 @@ class Deadlines:
     An `expire` that raises costs no other owner its call: those that are left are called a tick later.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._when: dict[Expiring, float] = {}
         self._ticking = False
 
     def set(self, owner: Expiring, when: float) -> None:
-        """Set or move the owner's deadline to *when*, in seconds on the event loop's clock (`loop.time()`)."""
+        """Set or move the owner's deadline to the clock's time *when*."""
         self._when[owner] = when
         if not self._ticking:
             self._ticking = True
-            self._loop.call_later(TICK, self._tick)
+            self._clock.call_later(TICK, self._tick)
 
     def clear(self, owner: Expiring) -> None:
         """Drop the owner's deadline, if it has one."""
@@ -43,11 +43,11 @@ class Deadlines:
     def _tick(self) -> None:
         # If one owner raises, the others still expire: with the next tick.
         try:
-            self._expire(self._loop.time())
+            self._expire(self._clock.time())
         finally:
             self._ticking = bool(self._when)
             if self._ticking:
-                self._loop.call_later(TICK, self._tick)
+                self._clock.call_later(TICK, self._tick)
 
     def _expire(self, now: float) -> None:
         for owner in [owner for owner, when in self._when.items() if when <= now]:

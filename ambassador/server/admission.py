@@ -16,8 +16,8 @@ from ambassador.net.proxy_protocol import LONGEST, Header, ProxyHeaderError, dec
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
 
+    from ambassador.net.clock import Clock
     from ambassador.net.deadlines import Deadlines
-    from ambassador.net.poller import Poller
     from ambassador.relay import Leg
     from ambassador.tunnel import Credentials
     from ambassador.tunnel.handshake import Handshake
@@ -38,15 +38,15 @@ class Gate:
 
     def __init__(
         self, *, allow: tuple[Network, ...], proxy_from: tuple[Network, ...], credentials: Credentials | None,
-        timeout: float, poller: Poller, deadlines: Deadlines, most_pending: int,
+        timeout: float, clock: Clock, deadlines: Deadlines, most_pending: int,
     ) -> None:  # fmt: skip
         self.allow = allow
         self.proxy_from = proxy_from
         self.credentials = credentials
         self.timeout = timeout
-        self.poller = poller
-        self.deadlines = deadlines
         self.guarded = bool(allow or proxy_from or credentials)
+        self._clock = clock
+        self._deadlines = deadlines
         self._most_pending = most_pending
         self._pending: dict[Admission, None] = {}
 
@@ -64,14 +64,14 @@ class Gate:
     def begun(self, admission: Admission) -> None:
         """Hold an admission that has begun; the oldest goes when there are too many."""
         self._pending[admission] = None
-        self.deadlines.set(admission, self.poller.loop.time() + self.timeout)
+        self._deadlines.set(admission, self._clock.time() + self.timeout)
         if len(self._pending) > self._most_pending:
             next(iter(self._pending)).crowded_out()
 
     def over(self, admission: Admission) -> None:
         """Let go of an admission that is over."""
         self._pending.pop(admission, None)
-        self.deadlines.clear(admission)
+        self._deadlines.clear(admission)
 
 
 def _within(peer: str, networks: tuple[Network, ...]) -> bool:

@@ -64,6 +64,7 @@ class Wiring:
         deadlines = Deadlines(loop)
         self._dials = DialContext(
             poller=self.poller,
+            clock=loop,
             deadlines=deadlines,
             resolver=Resolver(loop),
             own=self.self_dials,
@@ -74,7 +75,7 @@ class Wiring:
             proxy_from=settings.proxy_protocol_from,
             credentials=self.credentials if settings.tunnel == "source" else None,
             timeout=settings.connect_timeout,
-            poller=self.poller,
+            clock=loop,
             deadlines=deadlines,
             most_pending=max(1, min(MOST_PENDING, (self.connections.limit or MOST_PENDING) // 4)),
         )

@@ -186,7 +186,7 @@ class Dial:
             linked = resolver.linked(endpoint.hosts_alias)
             if linked is None and self._looks < _REWRITE_LOOKS:
                 self._looks += 1
-                self._upstream.clock.call_later(_REWRITE_PAUSE, self._look_again, endpoint)
+                self._upstream.context.clock.call_later(_REWRITE_PAUSE, self._look_again, endpoint)
                 self._wait(DialState.RESOLVING)
                 return True
             if linked:

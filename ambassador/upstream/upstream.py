@@ -35,6 +35,7 @@ class DialContext:
     """What the dials of a process share, whichever their upstream.
 
     Attributes:
+        clock: the event loop's time and timers.
         own: where this process itself listens.
         delay_acknowledgement: whether a dial's handshake may be ended by the client's first bytes. Not where siblings
             accept, too: a worker that acknowledges at once gets a dial that address translation brings back in the
@@ -42,6 +43,7 @@ class DialContext:
     """
 
     poller: Poller
+    clock: Clock
     deadlines: Deadlines
     resolver: Resolver
     own: OwnListeners
@@ -56,7 +58,7 @@ class Upstream:
         timeout: how long a dial may take as a whole, in seconds.
         credentials: what proves both ends of a tunnel; None where the upstream is dialled in the clear.
         queue: which dials are under way, wait or rest.
-        clock: the event loop's time and timers.
+        now: the clock's time.
     """
 
     def __init__(
@@ -68,9 +70,8 @@ class Upstream:
         self.endpoints = tuple(ServedEndpoint(route.name, endpoint) for endpoint in route.endpoints)
         self.timeout = timeout
         self.credentials = credentials
-        self.clock: Clock = context.poller.loop
-        self.now = self.clock.time
-        self.queue = DialQueue(self.clock, context.deadlines)
+        self.now = context.clock.time
+        self.queue = DialQueue(context.clock, context.deadlines)
         self._policy = policy
 
     def dial(self, owner: DialOwner) -> Dial:

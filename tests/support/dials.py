@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+    from ambassador.net.clock import Clock
     from ambassador.relay import Leg
     from ambassador.upstream.dial import Dial
     from ambassador.upstream.endpoint import ServedEndpoint
@@ -58,12 +59,16 @@ class Caller:
 
 
 class Dialling:
-    """Upstreams on the running event loop, that share a poller as the routes of a process do."""
+    """Upstreams on the running event loop, that share a poller as the routes of a process do.
 
-    def __init__(self, hosts: Path | None) -> None:
+    Their time is that of the loop, or of another clock.
+    """
+
+    def __init__(self, hosts: Path | None, clock: Clock | None) -> None:
         loop = asyncio.get_running_loop()
         self.poller = Poller(loop)
-        self.deadlines = Deadlines(loop)
+        self.clock = clock or loop
+        self.deadlines = Deadlines(self.clock)
         self.resolver = Resolver(loop, hosts=HostsFile(str(hosts)) if hosts else None)
         self.callers: list[Caller] = []
         self.is_own: Callable[[str, int], bool] = lambda _host, _port: False
@@ -81,6 +86,7 @@ class Dialling:
         route = Route("test:1", "test", (Address("", 1),), tuple(made), "TEST_PORT_1_TCP")
         context = DialContext(
             poller=self.poller,
+            clock=self.clock,
             deadlines=self.deadlines,
             resolver=self.resolver,
             own=self,
@@ -114,9 +120,9 @@ class Dialling:
 
 
 @contextlib.asynccontextmanager
-async def dialling(hosts: Path | None = None) -> AsyncIterator[Dialling]:
+async def dialling(hosts: Path | None = None, *, clock: Clock | None = None) -> AsyncIterator[Dialling]:
     """Yield what makes dials; close all of it in the end."""
-    made = Dialling(hosts)
+    made = Dialling(hosts, clock)
     try:
         yield made
     finally:

@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import socket
 import threading
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ambassador.net import sockets
+from ambassador.net.deadlines import TICK
 from ambassador.upstream import attempt as attempt_module
+from ambassador.upstream.dial import DialState
+from tests.support.clock import FakeClock
 from tests.support.deadline import soon
-from tests.support.dials import dialling
+from tests.support.dials import Caller, dialling
 from tests.support.net import LOCAL, black_hole, free_port
 from tests.support.servers import hold
 
 if TYPE_CHECKING:
     from tests.conftest import Serve
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Return a clock that the test moves on."""
+    return FakeClock()
+
+
+async def rests(caller: Caller) -> None:
+    """Wait until a dial's round has found nobody."""
+    assert caller.dial is not None
+    dial = caller.dial
+    await soon(lambda: dial.state is DialState.RESTING, "a dial that rests")
+
+
+async def keeps_resting(caller: Caller, clock: FakeClock, seconds: float) -> None:
+    """Let time pass for a dial only while it rests: what it meets in the kernel takes no time."""
+    for _ in range(round(seconds * 100)):
+        await rests(caller)
+        clock.advance(0.01)
 
 
 async def test_the_first_endpoint_that_accepts_is_taken(serve: Serve) -> None:
@@ -46,60 +67,73 @@ async def test_an_endpoint_that_refuses_is_passed_over(serve: Serve) -> None:
         assert caller.endpoint.port == server.port
 
 
-async def test_a_black_hole_does_not_hide_a_live_second_endpoint(serve: Serve) -> None:
-    """A first endpoint that never answers leaves time for the second."""
+async def test_a_black_hole_does_not_hide_a_live_second_endpoint(serve: Serve, clock: FakeClock) -> None:
+    """A first endpoint that never answers has half of the time, and the second the other half."""
     server = serve(hold)
     with black_hole() as port:
-        async with dialling() as on:
+        async with dialling(clock=clock) as on:
             caller = on.call(on.upstream(port, server.port, timeout=2.0))
+            assert caller.dial is not None
+            first = caller.dial.connecting
+            clock.advance(1.0 - TICK)
+            assert caller.dial.connecting is first
+            clock.advance(2 * TICK)
             assert await caller.answered() == f"{LOCAL}:{server.port}"
 
 
-async def test_black_holes_before_a_live_endpoint_share_the_time(serve: Serve) -> None:
-    """Three black holes of a name's addresses and endpoints together do not use the whole timeout up."""
+async def test_black_holes_before_a_live_endpoint_share_the_time(serve: Serve, clock: FakeClock) -> None:
+    """Three black holes before a live endpoint use up three quarters of the time, and not all of it."""
     server = serve(hold)
     with black_hole() as one, black_hole() as two, black_hole() as three:
-        async with dialling() as on:
+        async with dialling(clock=clock) as on:
             caller = on.call(on.upstream(one, two, three, server.port, timeout=2.0))
+            clock.advance(1.5 + 3 * TICK)
             assert await caller.answered() == f"{LOCAL}:{server.port}"
 
 
-async def test_an_upstream_that_starts_late_is_reached(serve: Serve) -> None:
-    """A refused dial is repeated until the upstream listens."""
+async def test_an_upstream_that_starts_late_is_reached(serve: Serve, clock: FakeClock) -> None:
+    """A refused dial is repeated, within a second each time, until the upstream listens."""
     server = serve(hold, listening=False)
-    async with dialling() as on:
+    async with dialling(clock=clock) as on:
         upstream = on.upstream(server.port)
         caller = on.call(upstream)
-        await soon(lambda: upstream.endpoints[0].health.failures >= 3)
-        assert not caller.answers
+        for rounds in (1, 2, 3):
+            await rests(caller)
+            assert upstream.endpoints[0].health.failures >= rounds
+            clock.advance(1.0)
+        await rests(caller)
         server.start()
+        clock.advance(1.0)
         assert await caller.answered() == f"{LOCAL}:{server.port}"
         assert len(upstream.queue) == 0
 
 
 @pytest.mark.parametrize("holes", [1, 2])
-async def test_nobody_answering_is_a_timeout(holes: int) -> None:
+async def test_nobody_answering_is_a_timeout(holes: int, clock: FakeClock) -> None:
     """A dial of black holes alone ends `connect_timeout`, and says who did not answer."""
     with black_hole() as port:
-        async with dialling() as on:
+        async with dialling(clock=clock) as on:
             caller = on.call(on.upstream(*[port] * holes, timeout=0.3))
+            clock.advance(0.3 + TICK)
             assert await caller.answered() == "connect_timeout"
             assert f"{LOCAL}:{port}" in caller.error
 
 
-async def test_an_upstream_that_never_comes_is_refused_at_the_deadline() -> None:
+async def test_an_upstream_that_never_comes_is_refused_at_the_deadline(clock: FakeClock) -> None:
     """A dial that is refused until its deadline ends `connect_refused`."""
     port = free_port()
-    async with dialling() as on:
+    async with dialling(clock=clock) as on:
         caller = on.call(on.upstream(port, timeout=0.3))
+        await keeps_resting(caller, clock, 0.29)
+        clock.advance(0.01 + TICK)
         assert await caller.answered() == "connect_refused"
         assert f"{LOCAL}:{port}: Connection refused" in caller.error
 
 
-async def test_a_cancelled_dial_closes_its_socket_and_says_nothing() -> None:
+async def test_a_cancelled_dial_closes_its_socket_and_says_nothing(clock: FakeClock) -> None:
     """Whoever cancels a dial gets no answer, and nothing of the dial is left."""
     with black_hole() as port:
-        async with dialling() as on:
+        async with dialling(clock=clock) as on:
             upstream = on.upstream(port, timeout=0.1)
             caller = on.call(upstream)
             assert caller.dial is not None
@@ -108,8 +142,9 @@ async def test_a_cancelled_dial_closes_its_socket_and_says_nothing() -> None:
             caller.dial.cancel()
             assert sock.fileno() == -1
             assert len(upstream.queue) == 0
-            await asyncio.sleep(0.3)
+            clock.advance(10)
             assert caller.answers == 0
+            assert clock.timers == []
             on.callers.clear()
 
 
@@ -117,11 +152,12 @@ async def test_a_connection_that_no_event_has_told_of_yet_can_be_handed_over(ser
     """Whoever asks for it gets the connection in the moment in which it is there, and exactly once."""
     server = serve(hold)
     async with dialling() as on:
-        caller = on.call(on.upstream(server.port))
+        upstream = on.upstream(server.port)
+        caller = on.call(upstream)
         assert caller.dial is not None
         assert caller.dial.hand_over()  # on the loopback interface, connect() is through when it returns
         assert caller.leg is not None
-        await asyncio.sleep(0.02)
+        await on.call(upstream).answered()  # whose event came later
         assert caller.answers == 1
 
 
@@ -137,15 +173,19 @@ async def test_a_connection_that_is_not_there_yet_is_not_handed_over() -> None:
 
 
 @pytest.mark.parametrize("name", ["nowhere.invalid", "a" * 64 + ".invalid", "\udcff.invalid", "..", "x" * 300])
-async def test_a_name_that_does_not_resolve_is_unresolved(name: str) -> None:
+async def test_a_name_that_does_not_resolve_is_unresolved(name: str, clock: FakeClock) -> None:
     """A name that cannot be resolved, for whatever reason, ends `connect_unresolved` and is named."""
-    async with dialling() as on:
+    async with dialling(clock=clock) as on:
         caller = on.call(on.upstream((name, 80), timeout=0.4))
+        await rests(caller)
+        clock.advance(0.4 + TICK)
         assert await caller.answered() == "connect_unresolved"
         assert caller.error.startswith(f"{name}: ")
 
 
-async def test_a_name_that_resolves_later_is_reached(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_name_that_resolves_later_is_reached(
+    serve: Serve, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A name that is not there yet is looked up again within the same dial."""
     server, answers = serve(hold), []
 
@@ -156,8 +196,12 @@ async def test_a_name_that_resolves_later_is_reached(serve: Serve, monkeypatch: 
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (LOCAL, 0))]
 
     monkeypatch.setattr(socket, "getaddrinfo", late)
-    async with dialling() as on:
-        assert await on.call(on.upstream(("late.example", server.port))).answered() == f"{LOCAL}:{server.port}"
+    async with dialling(clock=clock) as on:
+        caller = on.call(on.upstream(("late.example", server.port)))
+        for _ in range(2):
+            await rests(caller)
+            clock.advance(1.0)
+        assert await caller.answered() == f"{LOCAL}:{server.port}"
         assert len(answers) == 3
 
 
@@ -177,7 +221,9 @@ async def test_a_name_is_resolved_again_at_each_dial(serve: Serve, monkeypatch: 
         assert await on.call(upstream).answered() == f"127.0.0.2:{server.port}"
 
 
-async def test_a_hanging_lookup_delays_no_other_endpoint(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_hanging_lookup_delays_no_other_endpoint(
+    serve: Serve, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A name server that is silent uses up its share of the time only, and no other upstream waits for it."""
     server, hang = serve(hold), threading.Event()
 
@@ -187,12 +233,15 @@ async def test_a_hanging_lookup_delays_no_other_endpoint(serve: Serve, monkeypat
 
     monkeypatch.setattr(socket, "getaddrinfo", silent)
     try:
-        async with dialling() as on:
+        async with dialling(clock=clock) as on:
             slow = on.call(on.upstream(("silent.example", 80), server.port, timeout=2.0))
             assert await on.call(on.upstream(server.port)).answered() == f"{LOCAL}:{server.port}"
             assert not slow.answers
+            clock.advance(1.0 + TICK)
             assert await slow.answered() == f"{LOCAL}:{server.port}"
-            assert await on.call(on.upstream(("silent.example", 80), timeout=0.2)).answered() == "connect_unresolved"
+            alone = on.call(on.upstream(("silent.example", 80), timeout=0.2))
+            clock.advance(0.2 + TICK)
+            assert await alone.answered() == "connect_unresolved"
             assert sum(thread.name == "lookup silent.example" for thread in threading.enumerate()) <= 3
     finally:
         hang.set()
@@ -210,7 +259,7 @@ async def test_a_dial_to_itself_is_refused_and_the_next_endpoint_is_tried(serve:
         assert not own.accepted
 
 
-async def test_a_connection_to_itself_is_taken_for_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_connection_to_itself_is_taken_for_a_refusal(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the kernel gives a dial the very port that it dials, TCP's meeting with itself is no success."""
     port = free_port()
 
@@ -223,11 +272,16 @@ async def test_a_connection_to_itself_is_taken_for_a_refusal(monkeypatch: pytest
 
     monkeypatch.setattr(attempt_module, "dialling_socket", own_port)
     monkeypatch.setattr(attempt_module, "first_ephemeral_port", lambda: 1)
-    async with dialling() as on:
-        assert await on.call(on.upstream(port, timeout=0.3)).answered() == "connect_refused"
+    async with dialling(clock=clock) as on:
+        caller = on.call(on.upstream(port, timeout=0.3))
+        await keeps_resting(caller, clock, 0.29)
+        clock.advance(0.01 + TICK)
+        assert await caller.answered() == "connect_refused"
 
 
-async def test_running_out_of_descriptors_passes(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_running_out_of_descriptors_passes(
+    serve: Serve, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A dial for which there is no descriptor at the moment is tried again and gets through."""
     server = serve(hold)
     new_socket = sockets.dialling_socket
@@ -239,8 +293,12 @@ async def test_running_out_of_descriptors_passes(serve: Serve, monkeypatch: pyte
         return new_socket(host)
 
     monkeypatch.setattr(attempt_module, "dialling_socket", short)
-    async with dialling() as on:
-        assert await on.call(on.upstream(server.port)).answered() == f"{LOCAL}:{server.port}"
+    async with dialling(clock=clock) as on:
+        caller = on.call(on.upstream(server.port))
+        while failures:
+            await rests(caller)
+            clock.advance(1.0)
+        assert await caller.answered() == f"{LOCAL}:{server.port}"
 
 
 async def test_an_error_of_ours_fails_one_dial(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,9 +324,11 @@ async def test_ipv6_endpoints_are_dialled() -> None:
             assert await on.call(on.upstream(("::1", port))).answered() == f"[::1]:{port}"
 
 
-async def test_a_dial_keeps_to_its_deadline_whatever_it_does() -> None:
-    """A dial that is refused, rests and is refused again has its answer soon after the deadline, and not before."""
-    async with dialling() as on:
-        started = time.monotonic()
-        await on.call(on.upstream(free_port(), free_port(), timeout=0.5)).answered()
-        assert time.monotonic() - started >= 0.45
+async def test_a_dial_keeps_to_its_deadline_whatever_it_does(clock: FakeClock) -> None:
+    """A dial that is refused, rests and is refused again has its answer at its deadline, and not before."""
+    async with dialling(clock=clock) as on:
+        caller = on.call(on.upstream(free_port(), free_port(), timeout=5.0))
+        await keeps_resting(caller, clock, 4.99)
+        assert not caller.answers
+        clock.advance(0.01 + TICK)
+        assert await caller.answered() == "connect_refused"
