@@ -2,61 +2,118 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
+import random
 from typing import TYPE_CHECKING
 
+import pytest
+
+from ambassador.net.deadlines import TICK, Deadlines
 from ambassador.upstream import queue as queue_module
-from ambassador.upstream.queue import MAX_DIALS
+from ambassador.upstream.queue import MAX_DIALS, DialQueue
+from tests.support.clock import FakeClock
 from tests.support.deadline import soon
 from tests.support.dials import dialling
 from tests.support.net import LOCAL, black_hole, free_port
 from tests.support.servers import hold
 
 if TYPE_CHECKING:
-    import pytest
-
     from tests.conftest import Serve
+
+
+class Patient:
+    """A dial that finds nobody in any round, or hangs in its first."""
+
+    over = False
+    holds_slot = False
+
+    def __init__(self, queue: DialQueue, rounds: list[Patient], *, deadline: float, hangs: bool = False) -> None:
+        self.queue = queue
+        self.rounds = rounds
+        self.deadline = deadline
+        self.hangs = hangs
+
+    def start_round(self) -> None:
+        """Note it, and go to rest at once unless it hangs."""
+        self.rounds.append(self)
+        if not self.hangs:
+            self.queue.back_off(self)
+
+    def expire(self) -> None:
+        """Be late, which no test here gets to."""
+        raise AssertionError("a dial that was to wait longer")
 
 
 async def test_at_most_so_many_dials_are_under_way() -> None:
     """Of 300 clients of a black hole only as many are being connected as a backlog takes; all have their deadline."""
+    clock = FakeClock()
     with black_hole() as port:
-        async with dialling() as on:
+        async with dialling(clock=clock) as on:
             upstream = on.upstream(port, timeout=0.5)
             callers = [on.call(upstream) for _ in range(300)]
             assert (
                 sum(caller.dial is not None and caller.dial.connecting is not None for caller in callers) == MAX_DIALS
             )
             assert len(upstream.queue) == 300
+            clock.advance(0.5 + TICK)
             for caller in callers:
                 assert await caller.answered() == "connect_timeout"
             assert len(upstream.queue) == 0
 
 
-async def test_the_clients_of_a_dead_upstream_do_not_storm_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """500 clients that wait for a dead upstream are one attempt now and then, far fewer than the clients."""
-    port = free_port()
-    async with dialling() as on:
-        upstream = on.upstream(port)
-        attempts = 0
-        missed = upstream.endpoints[0].health.missed
+@pytest.mark.parametrize("jitter", [0.5, 1.0])
+def test_the_clients_of_a_dead_upstream_do_not_storm_it(monkeypatch: pytest.MonkeyPatch, jitter: float) -> None:
+    """500 clients of a dead upstream dial it one at a time, after 50 ms, then twice that and so on up to a second."""
+    monkeypatch.setattr(random, "uniform", {0.5: min, 1.0: max}[jitter])
+    clock = FakeClock()
+    queue = DialQueue(clock, Deadlines(clock))
+    rounds: list[Patient] = []
+    dials = [Patient(queue, rounds, deadline=clock.time() + 30) for _ in range(500)]
+    for dial in dials:
+        queue.enter(dial)
+    assert rounds == dials
+    rounds.clear()
+    for number, pause in enumerate([0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0]):
+        clock.advance(pause * jitter - 0.001)
+        assert rounds == dials[:number]
+        clock.advance(0.001 + 1e-9)
+        assert rounds == dials[: number + 1]
 
-        def count(reason: str) -> None:
-            nonlocal attempts
-            attempts += 1
-            missed(reason)
 
-        monkeypatch.setattr(type(upstream.endpoints[0].health), "missed", lambda _health, reason: count(reason))
-        for _ in range(500):
-            on.call(upstream)
-        await soon(lambda: len(upstream.queue._resting) > 400)
-        first, started = attempts, time.monotonic()
-        await asyncio.sleep(1.5)
-        rests = attempts - first
-        # Pauses of at least 25, 50, 100, 200, 400 and then 500 ms.
-        assert rests <= 6 + (time.monotonic() - started) / 0.5
-        assert first <= 500 + rests
+def test_who_rests_is_woken_by_an_answer() -> None:
+    """One dial that gets through wakes 16 of those that rest; if they find nobody, the pauses begin anew."""
+    clock = FakeClock()
+    queue = DialQueue(clock, Deadlines(clock))
+    rounds: list[Patient] = []
+    dials = [Patient(queue, rounds, deadline=clock.time() + 30) for _ in range(40)]
+    for dial in dials:
+        queue.enter(dial)
+    clock.advance(10)  # the pauses are long by now
+    rounds.clear()
+    queue.answered()
+    clock.advance(0.01 + 1e-9)
+    assert len(set(rounds)) == 16
+    clock.advance(0.02)
+    assert len(rounds) == 16
+    clock.advance(0.03)
+    assert len(rounds) == 17
+
+
+def test_dials_that_hang_give_way_to_those_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dial that waits is let in when the one before it has met silence for half a second, and little later."""
+    monkeypatch.setattr(queue_module, "MAX_DIALS", 1)
+    clock = FakeClock()
+    queue = DialQueue(clock, Deadlines(clock))
+    rounds: list[Patient] = []
+    dials = [Patient(queue, rounds, deadline=clock.time() + 30, hangs=True) for _ in range(3)]
+    for number, dial in enumerate(dials):
+        queue.enter(dial)
+        assert rounds == dials[:1], number
+    clock.advance(0.499)
+    assert rounds == dials[:1]
+    clock.advance(0.126)
+    assert rounds == dials[:2]
+    clock.advance(0.625)
+    assert rounds == dials
 
 
 async def test_all_who_wait_get_through_once_the_upstream_is_up(serve: Serve) -> None:
@@ -111,11 +168,15 @@ async def test_a_long_queue_that_fails_at_once_does_not_exhaust_the_stack(monkey
 
 async def test_a_dial_that_is_over_leaves_nothing_behind(serve: Serve) -> None:
     """After successes, failures and cancellations no deadline, place or rest is left."""
-    server = serve(hold)
-    async with dialling() as on:
+    server, clock = serve(hold), FakeClock()
+    async with dialling(clock=clock) as on:
         good, bad = on.upstream(server.port), on.upstream(free_port(), timeout=0.2)
         callers = [on.call(upstream) for upstream in (good, bad) for _ in range(20)]
-        for caller in callers:
+        for caller in callers[:20]:
+            await caller.answered()
+        await soon(lambda: bad.endpoints[0].health.failures >= 20)
+        clock.advance(0.2 + TICK)
+        for caller in callers[20:]:
             await caller.answered()
         cancelled = on.call(bad)
         assert cancelled.dial is not None
@@ -123,6 +184,8 @@ async def test_a_dial_that_is_over_leaves_nothing_behind(serve: Serve) -> None:
         on.callers.remove(cancelled)
         assert (len(good.queue), len(bad.queue)) == (0, 0)
         assert not on.deadlines._when
+        clock.advance(1.0)
+        assert clock.timers == []
 
 
 async def test_dials_that_hang_do_not_keep_others_from_a_live_endpoint(
@@ -131,12 +194,15 @@ async def test_dials_that_hang_do_not_keep_others_from_a_live_endpoint(
     """A burst of clients ten times as large as the dials at once gets past a black hole to the endpoint that lives."""
     monkeypatch.setattr(queue_module, "MAX_DIALS", 2)
     monkeypatch.setattr(queue_module, "_HANGS_AFTER", 0.05)
-    server = serve(hold)
+    server, clock = serve(hold), FakeClock()
     with black_hole() as port:
-        async with dialling() as on:
+        async with dialling(clock=clock) as on:
             upstream = on.upstream(port, server.port, timeout=2.0)
             callers = [on.call(upstream) for _ in range(20)]
             assert sum(caller.dial is not None and caller.dial.connecting is not None for caller in callers) == 2
+            clock.advance(0.9)
+            assert all(caller.dial is not None and caller.dial.connecting is not None for caller in callers)
+            clock.advance(0.9)
             for caller in callers:
                 assert await caller.answered() == f"{LOCAL}:{server.port}"
             assert len(upstream.queue) == 0
