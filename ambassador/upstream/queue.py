@@ -75,11 +75,8 @@ class DialQueue:
 
     def enter(self, dial: Queued) -> None:
         """Start a dial, or have it wait for a slot."""
-        if len(self._slots) < MAX_DIALS:
-            self._under_way += 1
-            self._slots[dial] = self._clock.time()
-            dial.holds_slot = True
-            dial.start_round()
+        if len(self._slots) < MAX_DIALS and not self._waiting:
+            self._let_in(dial)
         else:
             self._waiting.append(dial)
             self._deadlines.set(dial, dial.deadline)
@@ -87,11 +84,11 @@ class DialQueue:
 
     def back_off(self, dial: Queued) -> None:
         """Let a dial whose round found nobody rest until it is woken for the next."""
-        self._give_up_slot(dial)
         self._resting[dial] = None
         self._deadlines.set(dial, dial.deadline)
         if self._wake_timer is None:
             self._set_wake_timer(self._pause())
+        self._give_up_slot(dial)  # last: what the next one does may end this one
 
     def leave(self, dial: Queued) -> None:
         """Forget a dial that was answered or cancelled."""
@@ -105,6 +102,12 @@ class DialQueue:
         if self._resting and not self._waking_all:
             self._set_wake_timer(_WAKE_PAUSE)
             self._waking_all = True
+
+    def _let_in(self, dial: Queued) -> None:
+        self._under_way += 1
+        self._slots[dial] = self._clock.time()
+        dial.holds_slot = True
+        dial.start_round()
 
     def _give_up_slot(self, dial: Queued) -> None:
         """Give the dial's slot to the next that waits."""
@@ -124,7 +127,7 @@ class DialQueue:
             while self._waiting and len(self._slots) < MAX_DIALS:
                 dial = self._waiting.popleft()
                 if not dial.over:
-                    self.enter(dial)
+                    self._let_in(dial)
         finally:
             self._admitting = False
 
@@ -164,4 +167,5 @@ class DialQueue:
         if self._resting:
             self._set_wake_timer(self._pause())
         for dial in woken:
-            self.enter(dial)
+            if not dial.over:  # by what the end of the one before it brought about
+                self.enter(dial)

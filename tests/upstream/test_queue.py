@@ -17,6 +17,8 @@ from tests.support.net import LOCAL, black_hole, free_port
 from tests.support.servers import hold
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.conftest import Serve
 
 
@@ -31,12 +33,21 @@ class Patient:
         self.rounds = rounds
         self.deadline = deadline
         self.hangs = hangs
+        self.last_act: Callable[[], None] | None = None
 
     def start_round(self) -> None:
-        """Note it, and go to rest at once unless it hangs."""
+        """Note it; go to rest at once unless it hangs, or be over, with what comes of that."""
         self.rounds.append(self)
-        if not self.hangs:
+        if self.last_act is not None:
+            self.end()
+            self.last_act()
+        elif not self.hangs:
             self.queue.back_off(self)
+
+    def end(self) -> None:
+        """Be over."""
+        self.over = True
+        self.queue.leave(self)
 
     def expire(self) -> None:
         """Be late, which no test here gets to."""
@@ -148,6 +159,48 @@ async def test_a_place_that_is_given_up_goes_to_the_next(serve: Serve, monkeypat
             third.dial.cancel()
             assert len(upstream.queue) == 0
             on.callers.clear()
+
+
+def test_who_has_waited_longest_is_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client who comes at the very end of another's dial is let in after those that wait already."""
+    monkeypatch.setattr(queue_module, "MAX_DIALS", 1)
+    clock = FakeClock()
+    queue = DialQueue(clock, Deadlines(clock))
+    rounds: list[Patient] = []
+    first, brief, waiting, newcomer = (
+        Patient(queue, rounds, deadline=clock.time() + 30, hangs=hangs) for hangs in (True, False, True, True)
+    )
+    brief.last_act = lambda: queue.enter(newcomer)
+    for dial in (first, brief, waiting):
+        queue.enter(dial)
+    first.end()
+    assert rounds == [first, brief, waiting]
+    waiting.end()
+    assert rounds == [first, brief, waiting, newcomer]
+
+
+def test_the_end_of_one_dial_may_be_that_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dial that is ended while it goes to rest, or right before it would be let in again, leaves nothing behind."""
+    monkeypatch.setattr(queue_module, "MAX_DIALS", 1)
+    clock = FakeClock()
+    deadlines = Deadlines(clock)
+    queue = DialQueue(clock, deadlines)
+    rounds: list[Patient] = []
+    one, other = (Patient(queue, rounds, deadline=clock.time() + 30, hangs=hangs) for hangs in (True, False))
+    other.last_act = one.end
+    queue.enter(one)
+    queue.enter(other)
+    queue.back_off(one)  # which lets the other in
+    assert (len(queue), deadlines._when) == (0, {})
+
+    one, other = (Patient(queue, rounds, deadline=clock.time() + 30) for _ in range(2))
+    queue.enter(one)
+    queue.enter(other)
+    one.last_act = other.end
+    queue.answered()
+    clock.advance(1.0)  # they are woken together
+    assert rounds[-3:] == [one, other, one]
+    assert (len(queue), deadlines._when, clock.timers) == (0, {}, [])
 
 
 async def test_a_long_queue_that_fails_at_once_does_not_exhaust_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
