@@ -176,6 +176,7 @@ class Dial:
             endpoint.live += 1
             self._looks = 0
         self._endpoint = endpoint
+        self._attempt = None  # at the one before: what comes next is no fault of its address
 
     def _look_up(self) -> bool:
         """Find the addresses of the chosen endpoint. Tell whether the answer is still to come."""
@@ -294,6 +295,5 @@ class Dial:
         """Be over, and leave nothing behind."""
         self._owner = None
         self.state = DialState.OVER
-        self._choose(None)
-        self._attempt = None  # which knows this dial: what is left holds no circle
+        self._choose(None)  # nor an attempt, which knows this dial: what is left holds no circle
         self._upstream.queue.leave(self)

@@ -247,6 +247,25 @@ async def test_a_hanging_lookup_delays_no_other_endpoint(
         hang.set()
 
 
+async def test_a_hanging_lookup_is_told_from_the_endpoint_before_it(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When time runs out over a silent name server, the reason is that, and not whoever refused before."""
+    hang, refusing = threading.Event(), free_port()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: hang.wait(60) and [])
+    try:
+        async with dialling(clock=clock) as on:
+            upstream = on.upstream(refusing, ("silent.example", 80), timeout=2.0)
+            caller = on.call(upstream)
+            await soon(lambda: caller.dial is not None and caller.dial.state is DialState.RESOLVING)
+            clock.advance(2.0 + TICK)
+            assert await caller.answered() == "connect_unresolved"
+            assert caller.error == "silent.example: no answer from the name service in time"
+            assert upstream.endpoints[1].health.error == caller.error
+    finally:
+        hang.set()
+
+
 async def test_a_dial_to_itself_is_refused_and_the_next_endpoint_is_tried(serve: Serve) -> None:
     """An endpoint that is a listener of this process is never dialled; a second one is."""
     server, own = serve(hold), serve(hold)
