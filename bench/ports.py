@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 # Below the range that Linux dials from (net.ipv4.ip_local_port_range starts at 32768), so that no outgoing connection
-# takes a port between the moment we find it free and the moment a relay binds it.
-LOWEST, HIGHEST = 12_000, 32_000
+# takes a port between the moment we find it free and the moment a relay binds it; and below what the tests take.
+LOWEST, HIGHEST = 10_000, 15_999
 START_TIMEOUT = 10.0  # a relay that needs longer to listen will not come
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from tests.support.servers import Behaviour
 
-# Fixtures of tests in several folders: `watch` and `workers`, `join`, `proofs`, `standing` and their kin.
-pytest_plugins = ["tests.support.watch", "tests.support.tunnels"]
+# How a run is divided; fixtures of tests in several folders: `watch` and `workers`, `join`, `proofs`, `standing`.
+pytest_plugins = ["tests.support.division", "tests.support.watch", "tests.support.tunnels"]
 
 LOOPS = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
 
@@ -35,9 +35,9 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
     return LOOPS
 
 
-@pytest.fixture(params=list(LOOPS))
+@pytest.fixture(params=["uvloop", pytest.param("asyncio", marks=pytest.mark.slow)])
 def loop_name(request: pytest.FixtureRequest) -> str:
-    """Name an event loop for an ambassador to run on: each test that asks runs with both."""
+    """Name an event loop for an ambassador to run on: each test that asks runs with both, at leisure."""
     return str(request.param)
 
 

@@ -212,6 +212,7 @@ def test_a_token_is_typed_and_entered(browser: Browser, watch: Watch, serve: Ser
     browser.complaints = [entry for entry in browser.complaints if "401" not in entry]  # what asks for the token
 
 
+@pytest.mark.slow
 @in_browser
 def test_ten_thousand_connections_are_no_trouble(browser: Browser, crowd: tuple[Crowd, str]) -> None:
     """With ten thousand connections the page holds a screenful of rows, sorts, filters and scrolls through all."""

@@ -11,6 +11,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.support.admin import TOKEN, address_of_this_machine
 from tests.support.deadline import PATIENCE, eventually
 from tests.support.net import LOCAL, connect, exactly, final_error, free_port, read_to_end
@@ -193,6 +195,7 @@ def test_slow_heads_never_keep_a_health_check_out(watch: Watch) -> None:
         sock.close()
 
 
+@pytest.mark.slow
 def test_a_slow_head_is_given_ten_seconds(watch: Watch) -> None:
     """A head that comes byte by byte is cut off, whether or not bytes still come."""
     admin = watch(free_port())
@@ -256,6 +259,7 @@ def test_a_reader_that_stalls_holds_little(watch: Watch, serve: Serve) -> None:
         sock.close()
 
 
+@pytest.mark.slow
 def test_a_reader_that_stalls_is_sent_away(watch: Watch) -> None:
     """Whoever asks for more than it reads is cut off when an answer's time is over, whatever it asked for."""
     admin = watch(free_port(), prelude=patch("ambassador.admin.server", _ANSWER_SECONDS=0.5))

@@ -92,6 +92,7 @@ def query(port: int, expression: str) -> list[dict[str, Any]]:
     return result
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("prometheus") is None, reason="prometheus is not installed here")
 def test_prometheus_scrapes_and_the_dashboard_finds_what_it_asks_for(prometheus: tuple[Admin, int]) -> None:
     """A real Prometheus scrapes the ambassador, loads the rules, and has an answer to every query of the dashboard."""

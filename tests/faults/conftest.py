@@ -1,4 +1,4 @@
-"""Peers that vanish: it takes a minute and more to find out, so it begins before the other tests here."""
+"""Peers that vanish."""
 
 from __future__ import annotations
 
@@ -58,15 +58,11 @@ class Vanished:
     since: float
 
 
-@pytest.fixture(scope="session", autouse=True)
-def vanished() -> Iterator[dict[str, Vanished] | None]:
-    """Let peers vanish with data in flight, under an ambassador on each event loop; None where that is not possible."""
+@pytest.fixture(scope="module")
+def vanished() -> Iterator[dict[str, Vanished]]:
+    """Let peers vanish with data in flight, under an ambassador on each event loop: to find out takes both a minute."""
     with contextlib.ExitStack() as stack:
-        try:
-            cut = stack.enter_context(wire())
-        except (pytest.skip.Exception, pytest.fail.Exception):
-            yield None
-            return
+        cut = stack.enter_context(wire())
         silent = free_port()
         cut.start(SERVER.format(host=cut.there, port=silent))
         made: dict[str, Vanished] = {}

@@ -9,6 +9,8 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.support.deadline import eventually
 from tests.support.net import free_port, perhaps_reset, read_to_end, reset
 
@@ -73,6 +75,7 @@ def visit(port: int, seed: int) -> None:
             read_to_end(client)
 
 
+@pytest.mark.slow
 def test_5000_connections_leave_nothing_behind(ambassador: Launch, serve: Serve, loop_name: str) -> None:
     """After 5,000 connections with random endings descriptors, tasks and gauges are where they were before them."""
     settings = {"CONNECT_TIMEOUT": "200ms"}

@@ -6,6 +6,8 @@ import contextlib
 import signal
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.support.net import final_error, free_port
 from tests.support.wire import wire
 
@@ -22,6 +24,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_hosts_that_vanish_do_not_keep_the_drain_from_ending(ambassador: Launch, loop_name: str) -> None:
     """Upstreams that vanish with data in flight during the drain cost its timeout, and the clients are reset."""
     with wire() as cut:

@@ -9,6 +9,8 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.support.deadline import eventually
 from tests.support.net import digest_to_end
 
@@ -19,6 +21,7 @@ READERS = 20
 EACH = 50_000_000
 
 
+@pytest.mark.slow
 def test_20_stalled_readers_with_50_mb_each(ambassador: Launch, serve: Serve, loop_name: str) -> None:
     """What stalled readers leave unread stays out of our memory, and once they read every byte is there."""
     data = random.Random(7).randbytes(EACH)  # noqa: S311 - data, no secret

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+import pytest
 from oracle.performance import direct_runs, judged, performing
 from oracle.relays import AMBASSADORS
 from oracle.scenario import close, end_of_stream, joined, pause, read_to_end, send
@@ -24,6 +25,7 @@ def _impatient(routes: Sequence[Route], dial_seconds: int, folder: Path) -> Sequ
     return [Command(one.arguments, {**one.environment, "AMBASSADOR_HALF_CLOSE_TIMEOUT": "2s"}) for one in commands]
 
 
+@pytest.mark.slow
 def test_an_answer_that_trickles_is_not_cut() -> None:
     """An answer that takes more than twice the timeout, but never stands still for it, arrives whole."""
     trickle = (*(send(100), pause(0.05)) * 90, close())

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 import pytest
 from oracle.catalogue import SCENARIOS
-from oracle.performance import judged, performing
+from oracle.performance import direct_runs, judged, performing
 from oracle.relays import PEERS
 from oracle.scenario import Amount, Scenario
 from oracle.trace import END, READ, RECEIVED, Event, Outcome, Trace, digest_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from concurrent.futures import Future
 
 _PEERS = {peer.name: peer for peer in PEERS}
 _KNOWN = {
@@ -40,24 +35,19 @@ _KNOWN = {
 
 
 @pytest.mark.parametrize("peer", _KNOWN)
-def test_the_faults_of_known_relays_are_found(peer: str, direct_of: Callable[[str], list[Outcome]]) -> None:
+def test_the_faults_of_known_relays_are_found(peer: str) -> None:
     """A relay that breaks a scenario in a known way is said to break it in that way, and only where it does."""
     if not _PEERS[peer].version():
         pytest.skip(f"no {peer} here")
     scenarios = [SCENARIOS[name] for name in _KNOWN[peer]]
 
     with performing(_PEERS[peer], scenarios) as outcomes:
-        found = {name: judged(SCENARIOS[name], direct_of(name), seen.result()) for name, seen in outcomes.items()}
+        found = {
+            name: judged(SCENARIOS[name], direct_runs(SCENARIOS[name], most=1), seen.result())
+            for name, seen in outcomes.items()
+        }
 
     assert {name: reasons[0] if reasons else "" for name, reasons in found.items()} == _KNOWN[peer]
-
-
-@pytest.fixture
-def direct_of(direct: dict[str, Future[list[Outcome]]]) -> Callable[[str], list[Outcome]]:
-    """Return direct runs of any scenario, those of the session where it has them."""
-    from oracle.performance import direct_runs
-
-    return lambda name: direct[name].result() if name in direct else direct_runs(SCENARIOS[name], most=1)
 
 
 def _outcome(*events: Event, sent: int = 1000, acknowledged: int = 0) -> Outcome:

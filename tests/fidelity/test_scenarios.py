@@ -10,13 +10,21 @@ from oracle.performance import judged, performing
 from oracle.relays import AMBASSADORS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
     from concurrent.futures import Future
 
     from oracle.scenario import Scenario
     from oracle.trace import Outcome
 
 _RELAYS = dict(zip(("uvloop", "asyncio", "tunnel"), AMBASSADORS, strict=True))
+# What a newcomer waits for: one relay, without stalls of seven seconds and hundreds of megabytes.
+_SLOW_RELAYS = ("asyncio", "tunnel")
+_SLOW = [name for name, one in SCENARIOS.items() if one.heavy or "7 s" in name]
+
+
+def _marked(names: Iterable[str], slow: Container[str]) -> list[pytest.ParameterSet]:
+    """Make a parameter of each name, marked where it is slow."""
+    return [pytest.param(name, marks=[pytest.mark.slow] if name in slow else []) for name in names]
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +47,7 @@ def seen(
         yield outcomes
 
 
-@pytest.mark.parametrize("scenario", [name for name, one in SCENARIOS.items() if not one.apart])
+@pytest.mark.parametrize("scenario", _marked((name for name, one in SCENARIOS.items() if not one.apart), _SLOW))
 def test_direct_runs_differ_only_in_what_is_excused(scenario: str, direct: dict[str, Future[list[Outcome]]]) -> None:
     """No direct run could be told from the first one by the comparison that a relay has to stand."""
     runs = direct[scenario].result()
@@ -47,8 +55,8 @@ def test_direct_runs_differ_only_in_what_is_excused(scenario: str, direct: dict[
     assert [judged(SCENARIOS[scenario], runs[:1], one) for one in runs] == [[]] * len(runs)
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
-@pytest.mark.parametrize("relay", _RELAYS, indirect=True, scope="module")
+@pytest.mark.parametrize("scenario", _marked(SCENARIOS, _SLOW))
+@pytest.mark.parametrize("relay", _marked(_RELAYS, _SLOW_RELAYS), indirect=True, scope="module")
 def test_nobody_can_tell_the_ambassador_from_the_upstream(
     relay: str,
     scenario: str,

@@ -7,6 +7,7 @@ import pytest
 from tests.soak.soak import soak
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_minute_of_mixed_traffic_with_faults_loses_nothing() -> None:
     """In a minute of every kind of traffic memory stays flat, nothing is lost, and every byte is accounted for."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
+import os
 import random
 import select
 import socket
 import struct
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.support.deadline import PATIENCE
@@ -17,18 +21,50 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LOCAL = "127.0.0.1"
+# Below what the kernel gives to clients, and above what `bench` takes.
+_RANGE = (16_000, 32_000)
 _RESET = struct.pack("ii", 1, 0)
-_ports = random.SystemRandom()
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on, below those that the kernel gives to clients."""
-    while True:
-        port = _ports.randrange(10_000, 32_000)
-        with socket.socket() as sock, contextlib.suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind(("", port))
-            return port
+class _Ports:
+    """Hand out ports, each once, that no other process of any test run on this machine hands out at the same time.
+
+    One byte of a file is locked for each port, until this process ends: a bind that is tried and closed again would
+    leave the port to whoever tries next.
+    """
+
+    def __init__(self) -> None:
+        self._random = random.SystemRandom()
+        self._given: set[int] = set()
+        path = Path(tempfile.gettempdir(), f"ambassador-test-ports-{os.getuid()}")
+        # Never closed: to close any descriptor of the file would unlock all that is locked.
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def take(self) -> int:
+        """Return a port that nobody listens on."""
+        while True:
+            port = self._random.randrange(*_RANGE)
+            if port not in self._given and self._locked(port) and _nobody_listens(port):
+                self._given.add(port)
+                return port
+
+    def _locked(self, port: int) -> bool:
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+        except OSError:
+            return False
+        return True
+
+
+def _nobody_listens(port: int) -> bool:
+    with socket.socket() as sock, contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(("", port))
+        return True
+    return False
+
+
+free_port = _Ports().take
 
 
 def connect(port: int, host: str = LOCAL) -> socket.socket:

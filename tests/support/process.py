@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 ROOT = Path(__file__).parents[2]
+# What programs under test may import: this checkout, and not what only development needs.
+IMPORTS = os.pathsep.join((str(Path(__file__).parent / "absent"), str(ROOT)))
 ENTER = "from ambassador.__main__ import main\nmain()\n"
 # A prelude: the name service never answers for silent.example.
 HANGING_LOOKUP = """
@@ -42,7 +44,7 @@ Event = dict[str, Any]
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
     """Return *variables* with what Python itself needs, and nothing else of this environment."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-    return {**kept, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", **variables}
+    return {**kept, "PYTHONPATH": IMPORTS, "PYTHONWARNINGS": "error", **variables}
 
 
 class Ambassador:

@@ -21,6 +21,8 @@ Settings = dict[str, str]
 needs_keys = pytest.mark.skipif(not SHARED_KEYS, reason="shared keys need Python 3.13")
 _KEY = pytest.param("key", marks=needs_keys)
 MODES = [_KEY, "certificates"]
+# For tests that start ambassadors for each mode: certificates are slow where keys have shown the same.
+STARTED_MODES = [_KEY, pytest.param("certificates", marks=[pytest.mark.slow] if SHARED_KEYS else [])]
 # For tests that are about one of the two.
 with_key = pytest.mark.parametrize("standing", [_KEY], indirect=True, scope="module")
 with_certificates = pytest.mark.parametrize("standing", ["certificates"], indirect=True, scope="module")

@@ -11,7 +11,7 @@ import pytest
 from ambassador.tunnel.credentials import SHARED_KEYS
 from tests.support.middle import Wire
 from tests.support.process import Ambassador
-from tests.support.proofs import MODES, Authority, KeyFile, certificate_client, key_client
+from tests.support.proofs import MODES, STARTED_MODES, Authority, KeyFile, certificate_client, key_client
 from tests.support.servers import Server, echo
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def make_proofs(mode: str, folder: Path) -> Proofs:
     return Proofs(authority.settings("source"), target, certificate_client(target), authority=authority)
 
 
-@pytest.fixture(params=MODES)
+@pytest.fixture(params=STARTED_MODES)
 def proofs(request: pytest.FixtureRequest, tmp_path: Path) -> Proofs:
     """Make what proves two ends to each other; each test that asks runs in both modes."""
     return make_proofs(request.param, tmp_path)

@@ -110,6 +110,7 @@ def test_a_key_is_replaced_under_load(ambassador: Launch, key_file: KeyFile, loo
     assert {line["end"] for line in target.closed()} == {"closed"}
 
 
+@pytest.mark.slow
 def test_a_changed_file_needs_no_signal(ambassador: Launch, key_file: KeyFile) -> None:
     """A key file that was renamed into place is used, though nobody said so, and live connections stay."""
     old, new = key_file.keys[0], generate()

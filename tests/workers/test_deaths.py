@@ -7,6 +7,8 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.support.deadline import eventually
 from tests.support.prelude import patch
 from tests.support.servers import echo, hold
@@ -156,6 +158,7 @@ def test_connections_of_a_killed_worker_are_counted_as_failed(fleet: LaunchFleet
         client.close()
 
 
+@pytest.mark.slow
 def test_a_worker_that_hangs_is_replaced(fleet: LaunchFleet, serve: Serve) -> None:
     """A worker that answers no question any more is killed and succeeded, without its sibling or the drain."""
     running = fleet(serve(echo).port, prelude=ASK_AT_ONCE)
