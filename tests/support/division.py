@@ -10,8 +10,6 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from xdist.scheduler import LoadFileScheduling
-
 # Tests wait more than they work, so there are more workers than cores; beyond a dozen they would wait for each other.
 WORKERS = min(12, 3 * len(os.sched_getaffinity(0)))
 _SLOW = ("slow", "docker")
@@ -28,16 +26,15 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Give each process one file at a time, whose tests share fixtures; there is one Docker engine, so one folder."""
-    from xdist.scheduler import LoadFileScheduling
-
-    class Scheduling(LoadFileScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            return "tests/docker" if nodeid.startswith("tests/docker/") else super()._split_scope(nodeid)
+    from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  # it has none
 
     config.option.loadscopereorder = False  # in our order, not by the number of tests
-    return Scheduling(config, log)
+    scheduling = LoadFileScheduling(config, log)
+    file_of = scheduling._split_scope
+    scheduling._split_scope = lambda nodeid: "docker" if nodeid.startswith("tests/docker/") else file_of(nodeid)
+    return scheduling
 
 
 @pytest.hookimpl(trylast=True)
