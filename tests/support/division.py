@@ -70,7 +70,9 @@ def pytest_terminal_summary(
     yield
     left_out = config.stash.get(_LEFT_OUT, 0)
     if left_out:
-        terminalreporter.write_line(f'{left_out} slow tests were left out: pytest -m "" runs all.')
+        terminalreporter.write_line(
+            f'{left_out} tests that are slow or need Docker were left out: pytest -m "" runs all.'
+        )
 
 
 def _slow(item: pytest.Item) -> bool:
