@@ -33,10 +33,10 @@ class World:
         self.resolver = ModelResolver()
 
     def attempt(
-        self, host: str, _endpoint: ServedEndpoint, _poller: Poller, _credentials: object, owner: Dial
+        self, host: str, endpoint: ServedEndpoint, _poller: Poller, _credentials: object, owner: Dial
     ) -> ModelAttempt:
         """Make what a dial takes for an `Attempt`."""
-        made = ModelAttempt(self, host, owner)
+        made = ModelAttempt(self, host, endpoint, owner)
         self.attempts.append(made)
         return made
 
@@ -56,8 +56,9 @@ class World:
 class ModelAttempt:
     """An attempt that ends as the test says."""
 
-    def __init__(self, world: World, host: str, owner: Dial) -> None:
+    def __init__(self, world: World, host: str, endpoint: ServedEndpoint, owner: Dial) -> None:
         self.world = world
+        self.endpoint = endpoint
         self.owner = owner
         self.host = self.address = host
         self.socket = None
@@ -125,3 +126,9 @@ class ModelResolver:
         """Keep who asks."""
         assert name == "db.example"
         self.lookups.append(answer)
+
+    def answer(self, found: tuple[str, ...]) -> None:
+        """Answer all who have asked, as the resolver does."""
+        lookups, self.lookups = self.lookups, []
+        for answer in lookups:
+            answer(found, None if found else "no such name")
