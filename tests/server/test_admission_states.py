@@ -37,12 +37,14 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(400)  # hypothesis makes what it finds short, for five minutes at most
 
-_MOST = 3
+_MOST = 4
 _TIMEOUT = 2.0
 # Sums of the clock's times are not exact.
 _ROUNDING = 1e-6
 _V4, _V6, _SERVER = Address("192.0.2.7", 50000), Address("2001:db8::7", 50000), Address("198.51.100.1", 6379)
 _BINARY = encode("v2", _V4, _SERVER)
+# Some bytes, or all there are.
+_COUNTS = st.integers(1, 40) | st.just(5000)
 _BEGINNINGS = [
     encode("v1", _V4, _SERVER),
     encode("v1", _V6, _V6),
@@ -167,8 +169,10 @@ class AdmissionMachine(RuleBasedStateMachine):
         """Return the clients that have not ended, and that were not refused."""
         return self.which(lambda client: not client.ended and not client.gone and (client.pending or client.header))
 
-    @rule(beginning=st.sampled_from(_BEGINNINGS), payload=st.sampled_from([b"", b"question", b"q" * 3000]))
-    def begin(self, beginning: bytes, payload: bytes) -> None:
+    @rule(
+        beginning=st.sampled_from(_BEGINNINGS), payload=st.sampled_from([b"", b"question", b"q" * 3000]), count=_COUNTS
+    )
+    def begin(self, beginning: bytes, payload: bytes, count: int) -> None:
         """A client comes; when there are too many, the oldest goes."""
         pending = self.which(lambda client: client.pending)
         if len(pending) == _MOST:
@@ -177,9 +181,10 @@ class AdmissionMachine(RuleBasedStateMachine):
         self.clients.append(client)
         self.poller.register(client.ours, client.admission.on_events)
         client.admission.start()
+        client.send(count)
 
     @precondition(lambda self: self.sending())
-    @rule(data=st.data(), count=st.integers(1, 40) | st.just(5000), turn=st.booleans())
+    @rule(data=st.data(), count=_COUNTS, turn=st.booleans())
     def send(self, data: st.DataObject, count: int, turn: bool) -> None:  # noqa: FBT001 - as hypothesis passes it
         """A client sends some more."""
         data.draw(st.sampled_from(self.sending())).send(count)
@@ -187,22 +192,19 @@ class AdmissionMachine(RuleBasedStateMachine):
             self.turn()
 
     @precondition(lambda self: self.sending())
-    @rule(data=st.data())
-    def end(self, data: st.DataObject) -> None:
-        """A client ends its stream."""
+    @rule(data=st.data(), count=st.just(0) | _COUNTS, gone=st.booleans())
+    def end(self, data: st.DataObject, count: int, gone: bool) -> None:  # noqa: FBT001 - as hypothesis passes it
+        """A client ends its stream or resets its connection, perhaps right behind its last bytes."""
         client = data.draw(st.sampled_from(self.sending()))
-        client.theirs.shutdown(socket.SHUT_WR)
-        client.ended = True
-        _await(client.ours, select.POLLRDHUP)
-
-    @precondition(lambda self: self.sending())
-    @rule(data=st.data())
-    def reset(self, data: st.DataObject) -> None:
-        """A client resets its connection."""
-        client = data.draw(st.sampled_from(self.sending()))
-        reset(client.theirs)
-        client.gone = True
-        _await(client.ours, select.POLLHUP)
+        client.send(count)
+        if gone:
+            reset(client.theirs)
+            client.gone = True
+            _await(client.ours, select.POLLHUP)
+        else:
+            client.theirs.shutdown(socket.SHUT_WR)
+            client.ended = True
+            _await(client.ours, select.POLLRDHUP)
 
     @precondition(lambda self: self.which(lambda client: client.pending))
     @rule(data=st.data())
@@ -221,7 +223,7 @@ class AdmissionMachine(RuleBasedStateMachine):
         self.loop.call_soon(self.loop.stop)
         self.loop.run_forever()
 
-    @rule(seconds=st.sampled_from([0.02, 0.5, 1.0, 2.0]))
+    @rule(seconds=st.sampled_from([0.02, 0.06, 0.3, 1.0]))
     def wait(self, seconds: float) -> None:
         """Time passes; who takes too long is refused, at the next tick."""
         self.clock.advance(seconds)
