@@ -10,6 +10,7 @@ from ambassador.config.routes import Endpoint, Route
 from ambassador.net.address import Address
 from ambassador.net.deadlines import Deadlines
 from ambassador.net.poller import Poller
+from ambassador.upstream.dial import Dial, DialState
 from ambassador.upstream.resolve import HostsFile, Resolver
 from ambassador.upstream.upstream import DialContext, Upstream
 from tests.support.deadline import soon
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
     from ambassador.net.clock import Clock
     from ambassador.relay import Leg
-    from ambassador.upstream.dial import Dial
     from ambassador.upstream.endpoint import ServedEndpoint
+    from tests.support.clock import FakeClock
 
 
 class Caller:
@@ -117,6 +118,20 @@ class Dialling:
             elif not caller.answers and caller.dial is not None:
                 caller.dial.cancel()
         self.poller.shut_down()
+
+
+async def rests(caller: Caller) -> None:
+    """Wait until a dial's round has found nobody."""
+    assert caller.dial is not None
+    dial = caller.dial
+    await soon(lambda: dial.state is DialState.RESTING, "a dial that rests")
+
+
+async def keeps_resting(caller: Caller, clock: FakeClock, seconds: float) -> None:
+    """Let time pass for a dial only while it rests: what it meets in the kernel takes no time."""
+    for _ in range(round(seconds * 100)):
+        await rests(caller)
+        clock.advance(0.01)
 
 
 @contextlib.asynccontextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import socket
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,35 +11,13 @@ import pytest
 from ambassador.net import sockets
 from ambassador.net.deadlines import TICK
 from ambassador.upstream import attempt as attempt_module
-from ambassador.upstream.dial import DialState
-from tests.support.clock import FakeClock
-from tests.support.deadline import soon
-from tests.support.dials import Caller, dialling
+from tests.support.dials import dialling, keeps_resting, rests
 from tests.support.net import LOCAL, black_hole, free_port
 from tests.support.servers import hold
 
 if TYPE_CHECKING:
     from tests.conftest import Serve
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    """Return a clock that the test moves on."""
-    return FakeClock()
-
-
-async def rests(caller: Caller) -> None:
-    """Wait until a dial's round has found nobody."""
-    assert caller.dial is not None
-    dial = caller.dial
-    await soon(lambda: dial.state is DialState.RESTING, "a dial that rests")
-
-
-async def keeps_resting(caller: Caller, clock: FakeClock, seconds: float) -> None:
-    """Let time pass for a dial only while it rests: what it meets in the kernel takes no time."""
-    for _ in range(round(seconds * 100)):
-        await rests(caller)
-        clock.advance(0.01)
+    from tests.support.clock import FakeClock
 
 
 async def test_the_first_endpoint_that_accepts_is_taken(serve: Serve) -> None:
@@ -170,100 +147,6 @@ async def test_a_connection_that_is_not_there_yet_is_not_handed_over() -> None:
             assert caller.dial is not None
             assert not caller.dial.hand_over()
             assert len(upstream.queue) == 1
-
-
-@pytest.mark.parametrize("name", ["nowhere.invalid", "a" * 64 + ".invalid", "\udcff.invalid", "..", "x" * 300])
-async def test_a_name_that_does_not_resolve_is_unresolved(name: str, clock: FakeClock) -> None:
-    """A name that cannot be resolved, for whatever reason, ends `connect_unresolved` and is named."""
-    async with dialling(clock=clock) as on:
-        caller = on.call(on.upstream((name, 80), timeout=0.4))
-        await rests(caller)
-        clock.advance(0.4 + TICK)
-        assert await caller.answered() == "connect_unresolved"
-        assert caller.error.startswith(f"{name}: ")
-
-
-async def test_a_name_that_resolves_later_is_reached(
-    serve: Serve, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A name that is not there yet is looked up again within the same dial."""
-    server, answers = serve(hold), []
-
-    def late(name: str, *_: object, **__: object) -> list[tuple[object, ...]]:
-        answers.append(name)
-        if len(answers) < 3:
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (LOCAL, 0))]
-
-    monkeypatch.setattr(socket, "getaddrinfo", late)
-    async with dialling(clock=clock) as on:
-        caller = on.call(on.upstream(("late.example", server.port)))
-        for _ in range(2):
-            await rests(caller)
-            clock.advance(1.0)
-        assert await caller.answered() == f"{LOCAL}:{server.port}"
-        assert len(answers) == 3
-
-
-async def test_a_name_is_resolved_again_at_each_dial(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When a name moves to another address, the next dial goes there."""
-    server = serve(hold)
-    where = [LOCAL]
-    monkeypatch.setattr(
-        socket, "getaddrinfo", lambda *_, **__: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (where[0], 0))]
-    )
-    async with dialling() as on:
-        upstream = on.upstream(("moves.example", server.port))
-        assert await on.call(upstream).answered() == f"{LOCAL}:{server.port}"
-        server.stop()
-        server.host = where[0] = "127.0.0.2"
-        server.start()
-        assert await on.call(upstream).answered() == f"127.0.0.2:{server.port}"
-
-
-async def test_a_hanging_lookup_delays_no_other_endpoint(
-    serve: Serve, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A name server that is silent uses up its share of the time only, and no other upstream waits for it."""
-    server, hang = serve(hold), threading.Event()
-
-    def silent(*_: object, **__: object) -> list[object]:
-        hang.wait(60)
-        return []
-
-    monkeypatch.setattr(socket, "getaddrinfo", silent)
-    try:
-        async with dialling(clock=clock) as on:
-            slow = on.call(on.upstream(("silent.example", 80), server.port, timeout=2.0))
-            assert await on.call(on.upstream(server.port)).answered() == f"{LOCAL}:{server.port}"
-            assert not slow.answers
-            clock.advance(1.0 + TICK)
-            assert await slow.answered() == f"{LOCAL}:{server.port}"
-            alone = on.call(on.upstream(("silent.example", 80), timeout=0.2))
-            clock.advance(0.2 + TICK)
-            assert await alone.answered() == "connect_unresolved"
-            assert sum(thread.name == "lookup silent.example" for thread in threading.enumerate()) <= 3
-    finally:
-        hang.set()
-
-
-async def test_a_hanging_lookup_is_told_from_the_endpoint_before_it(
-    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """When time runs out over a silent name server, the reason is that, and not whoever refused before."""
-    hang, refusing = threading.Event(), free_port()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: hang.wait(60) and [])
-    try:
-        async with dialling(clock=clock) as on:
-            upstream = on.upstream(refusing, ("silent.example", 80), timeout=2.0)
-            caller = on.call(upstream)
-            await soon(lambda: caller.dial is not None and caller.dial.state is DialState.RESOLVING)
-            clock.advance(2.0 + TICK)
-            assert await caller.answered() == "connect_unresolved"
-            assert caller.error == "silent.example: no answer from the name service in time"
-            assert upstream.endpoints[1].health.error == caller.error
-    finally:
-        hang.set()
 
 
 async def test_a_dial_to_itself_is_refused_and_the_next_endpoint_is_tried(serve: Serve) -> None:
