@@ -151,8 +151,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code: 0 done, 1 failed at run time, 2 wrongly configured or called."""
     try:
         code = cli.main(arguments, prog_name="ambassador", standalone_mode=False)
-    except click.exceptions.Exit as error:
-        return error.exit_code
     except click.Abort:
         return 130  # interrupted, as a shell has it
     except click.ClickException as error:

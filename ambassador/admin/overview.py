@@ -19,7 +19,7 @@ class Overview(Protocol):
         """Return its report, as `ambassador.server.report.report` makes it."""
 
     async def connections(self) -> list[ConnectionReport]:
-        """Return all live connections, as `ambassador.server.report.connections` makes them."""
+        """Return all live connections, as `ambassador.server.report.slices` makes them."""
 
     async def kill(self, number: int) -> bool | None:
         """Reset a connection; tell whether there was one of this number, None when whoever has it does not say."""

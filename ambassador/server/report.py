@@ -126,11 +126,6 @@ def report(process: Reported) -> Report:
     }
 
 
-def connections(process: Reported) -> list[ConnectionReport]:
-    """Describe every live connection, oldest first. Ten thousand take a while: see `slices`."""
-    return [entry for entries in slices(process) for entry in entries]
-
-
 def slices(process: Reported) -> Iterator[list[ConnectionReport]]:
     """Describe the connections that are live now, a slice at a time, so that others have their turn in between."""
     live = list(process.connections.live.values())

@@ -126,11 +126,9 @@ class Codec:
         """
         if not self.established:
             raise ssl.SSLError("cannot encrypt before the handshake is done")
-        size = len(plaintext)
         try:
-            written = self._tls.write(plaintext) if size else 0
-            while written < size:
-                written += self._tls.write(plaintext[written:])
+            if plaintext:
+                self._tls.write(plaintext)  # takes all: a memory BIO has room for anything (SSL_write(3))
         finally:
             self._collect()
         return self.outgoing()
