@@ -164,7 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StartError as error:
         _complain(str(error))
         return _FAILED
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # pragma: no cover - before click has begun, which makes an Abort of it
         return 130
     return int(code or 0)
 

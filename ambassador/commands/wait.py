@@ -105,7 +105,7 @@ def _connect(endpoint: Endpoint, hosts: HostsFile, left: float) -> None:
     """
     deadline = time.monotonic() + left
     addresses = candidates(endpoint, hosts).addresses
-    for number, host in enumerate(addresses):
+    for number, host in enumerate(addresses):  # pragma: no branch - the last one is reached, or raises
         share = max(_LEAST, (deadline - time.monotonic()) / (len(addresses) - number))
         try:
             socket.create_connection((host, endpoint.address.port), min(_ATTEMPT, share)).close()

@@ -179,7 +179,7 @@ class Pool:
                 report = cast("Report", told)
                 handle.limit = report["limit"] or 0
                 self._tally.learn(handle.slot.index, report, cast("Dials", dials))
-            case {"news": "ready"}:
+            case {"news": "ready"}:  # pragma: no branch - the last kind
                 handle.ready = True
                 self._serve_when_ready()
 

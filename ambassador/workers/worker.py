@@ -97,7 +97,7 @@ class ParentLink:
                 self._channel.send({"answer": number, "result": True})
             case {"ask": "connections", "number": number}:
                 self._channel.send({"answer": number, "result": await self._overview.connections()})
-            case {"ask": "kill", "number": number, "connection": int(connection)}:
+            case {"ask": "kill", "number": number, "connection": int(connection)}:  # pragma: no branch - the last kind
                 self._channel.send({"answer": number, "result": await self._overview.kill(connection)})
 
     def _drain_with_siblings(self, reason: str) -> None:

@@ -35,6 +35,11 @@ def getaddrinfo(name, *arguments, **options):
     return plain(name, *arguments, **options)
 plain = replace(socket, "getaddrinfo", getaddrinfo)
 """
+# Set by coverage.py where it measures, and what has a process begin to measure itself.
+_COVERAGE = "COVERAGE_PROCESS_CONFIG"
+# How a process that is measured is ended: SIGKILL would lose what it has measured.
+_ENDS = signal.SIGUSR2
+_SAVING_END = f"import os, signal\nsignal.signal({_ENDS:d}, lambda *_: os._exit(0))\n"
 _WITHOUT_UVLOOP = "import sys\nsys.modules['uvloop'] = None\n"
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -43,7 +48,8 @@ Event = dict[str, Any]
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
     """Return *variables* with what Python itself needs, and nothing else of this environment."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    names = ("PATH", "HOME", "LANG", "TMPDIR", _COVERAGE)
+    kept = {name: os.environ[name] for name in names if name in os.environ}
     return {**kept, "PYTHONPATH": IMPORTS, "PYTHONWARNINGS": "error", **variables}
 
 
@@ -70,7 +76,8 @@ class Ambassador:
         variables.update({f"AMBASSADOR_{name}": value for name, value in settings.items()})
         variables.update(links)
         limit = f"import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, ({files}, {files}))\n" if files else ""
-        code = limit + (_WITHOUT_UVLOOP if loop == "asyncio" else "") + preludes.guarded(prelude) + ENTER
+        saving = _SAVING_END if _COVERAGE in os.environ else ""
+        code = saving + limit + (_WITHOUT_UVLOOP if loop == "asyncio" else "") + preludes.guarded(prelude) + ENTER
         self.process = subprocess.Popen(
             [*prefix, sys.executable, "-c", code, *arguments],
             env=environment(variables),
@@ -164,11 +171,19 @@ class Ambassador:
 
     def close(self) -> None:
         """End it however it is. What it wrote beside its events would be a traceback."""
+        if _COVERAGE in os.environ:
+            self._end_saving()
         self.process.kill()
         self.process.wait(PATIENCE)
         self._reader.join(PATIENCE)
         assert self.process.stderr is not None
         self.process.stderr.close()
+
+    def _end_saving(self) -> None:
+        """Have it save what it has measured, and end; its workers do as much when their parent is gone."""
+        self.signal(_ENDS)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(PATIENCE)
 
     def _read(self) -> None:
         assert self.process.stderr is not None
