@@ -7,30 +7,15 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from ambassador.tunnel.contexts import key_tunnel
 from ambassador.tunnel.credentials import SHARED_KEYS
-from ambassador.tunnel.keys import generate, parse
 from tests.support.deadline import soon
-from tests.support.stage import End, stage
+from tests.support.stage import End, shaken_hands, stage
 
 if TYPE_CHECKING:
     import socket
 
-    from ambassador.tunnel.codec import Codec
-
 # One read takes it and the record that is broken, and no sink that is full takes all of it.
 PIECE = bytes(60_000)
-
-
-def shaken_hands() -> tuple[Codec, Codec]:
-    """Return the codecs of a tunnel's two ends, the dialling one first."""
-    keys = parse(generate())
-    far, near = key_tunnel(keys, server_side=False).codec(), key_tunnel(keys, server_side=True).codec()
-    far.handshake()
-    near.handshake(far.outgoing())
-    far.handshake(near.outgoing())
-    near.handshake(far.outgoing())
-    return far, near
 
 
 @pytest.mark.skipif(not SHARED_KEYS, reason="shared keys need Python 3.13")

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 
 from ambassador.net.poller import Poller
 from ambassador.relay import Leg, Pipes, Relay
+from ambassador.tunnel.contexts import key_tunnel
+from ambassador.tunnel.keys import generate, parse
 from tests.support.deadline import PATIENCE, soon
 from tests.support.net import pair, reset
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from ambassador import tunnel
     from ambassador.relay.encrypted import Codec
 
 
@@ -181,3 +184,14 @@ async def stage(*, pipes: int = 8) -> AsyncIterator[Stage]:
             link.close()
         made.poller.shut_down()
         made.pipes.close()
+
+
+def shaken_hands() -> tuple[tunnel.Codec, tunnel.Codec]:
+    """Return the codecs of a tunnel's two ends, the dialling one first."""
+    keys = parse(generate())
+    far, near = key_tunnel(keys, server_side=False).codec(), key_tunnel(keys, server_side=True).codec()
+    far.handshake()
+    near.handshake(far.outgoing())
+    far.handshake(near.outgoing())
+    near.handshake(far.outgoing())
+    return far, near
