@@ -49,27 +49,6 @@ def pipe() -> Iterator[tuple[int, int]]:
             continue
 
 
-class Disk:
-    """A file system with room for so many bytes."""
-
-    def __init__(self, room: int) -> None:
-        self.room = room
-        self.content = b""
-
-    def write(self, data: bytes) -> int:
-        """Take as much as there is room for."""
-        if not self.room:
-            return log._LOST
-        taken = data[: self.room]
-        self.room -= len(taken)
-        self.content += taken
-        return len(taken)
-
-    def lines(self) -> list[str]:
-        """Return what was written."""
-        return self.content.decode().splitlines()
-
-
 def written(path: Path, *, json_lines: bool, level: str = "debug", **fields: Any) -> str:
     """Return the line that an event with *fields* becomes."""
     with path.open("wb") as file:
@@ -163,51 +142,6 @@ async def test_a_pipe_that_nobody_reads_blocks_nothing_and_drops_are_told(pipe: 
     await soon(read)
     lines = said.decode().splitlines()
     assert lines == [line] * kept + [f"event=log.dropped lines={output.dropped}"]
-
-
-def test_a_closed_reader_is_no_error(pipe: tuple[int, int]) -> None:
-    """What a pipe whose reader is gone does not take is counted, without an error."""
-    out, into = pipe
-    os.close(out)
-    output = Output(into)
-    for _ in range(10):
-        output.line("x")
-    assert output.dropped == 10
-
-
-def test_lines_that_a_full_disk_loses_are_counted_and_told() -> None:
-    """No line is glued to half of one that was lost, and the count comes as soon as lines can be written again."""
-    disk = Disk(room=25)
-    output = Output(0)
-    output._write = disk.write
-    for number in range(4):
-        output.line(f"line number {number}")
-    assert output.dropped == 3
-    disk.room = 1000
-    output.line("there is room again")
-    output.line("and more")
-    assert disk.lines() == [
-        "line number 0",
-        "line number",
-        "there is room again",
-        "event=log.dropped lines=3",
-        "and more",
-    ]
-    assert output.dropped == 3
-
-
-def test_a_count_that_is_lost_itself_is_told_later() -> None:
-    """A report for which there was no room is made good by the next, and is not counted as a line."""
-    disk = Disk(room=0)
-    output = Output(0)
-    output._write = disk.write
-    output.line("lost")
-    disk.room = len("barely\n")
-    output.line("barely")
-    disk.room = 1000
-    output.line("again")
-    assert disk.lines() == ["barely", "again", "event=log.dropped lines=1"]
-    assert output.dropped == 1
 
 
 def test_a_closed_standard_error_is_no_error(pipe: tuple[int, int]) -> None:
