@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 from tests.support.process import command
@@ -42,6 +43,16 @@ def test_json_tells_what_a_dial_would_find_now() -> None:
     assert database["resolves_to"] == []
     assert database["error"]
     assert routes["db:5432"]["source"] == "DB_PORT_5432_TCP"
+
+
+def test_names_are_told_with_what_they_resolve_to_and_by_whom() -> None:
+    """A name of the name service has its addresses beside it, and Docker's own link the alias that is followed."""
+    _, out, _ = command("check", "81=localhost:82")
+    assert re.search(r"^    to localhost:82, which is .*127\.0\.0\.1.* \(by name service\)$", out, re.MULTILINE)
+
+    link = {"DB_PORT_5432_TCP": "tcp://172.17.0.5:5432", "DB_PORT_5432_TCP_ADDR": "172.17.0.5"}
+    (route,) = json.loads(command("check", "--json", env={**link, "DB_NAME": "/ambassador/db"})[1])["routes"]
+    assert route["upstream"][0]["alias"] == "db"
 
 
 def test_text_names_routes_and_what_is_ignored() -> None:

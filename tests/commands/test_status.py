@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -119,6 +120,19 @@ def test_another_server_is_not_taken_for_an_ambassador(serve: Serve, body: str) 
     assert (code, errors) == (1, f"no ambassador at {admin}: unexpected answer\n")
 
 
+def test_who_may_not_ask_is_told_the_answer(serve: Serve) -> None:
+    """An answer other than 200 is told with its status and its text, in one line."""
+
+    def answer(client: socket.socket) -> None:
+        client.recv(4096)
+        client.sendall(b"HTTP/1.0 403 Forbidden\r\n\r\nnot from there\n")
+
+    admin = f"{LOCAL}:{serve(answer).port}"
+    code, _, errors = command("status", env={"AMBASSADOR_ADMIN": admin})
+    expected = f"no answer from {admin}: expected status 200 for /status, received 403 not from there\n"
+    assert (code, errors) == (1, expected)
+
+
 def test_an_address_in_a_binary_file_is_said_in_one_line(tmp_path: Path) -> None:
     """A file that cannot hold an address is named as what is wrong."""
     (tmp_path / "admin").write_bytes(b"\xff\xfe\x00")
@@ -136,7 +150,7 @@ def test_nobody_to_ask_is_said_in_one_line() -> None:
 
 
 def test_watching_looks_again_and_fits_the_terminal(watch: Watch, serve: Serve) -> None:
-    """`status --watch` draws the table again and again, no longer than the terminal is high."""
+    """`status --watch` draws the table again and again, no longer than the terminal is high, until Ctrl-C."""
     admin = watch(serve(echo).port)
     clients = [admin.ambassador.connect() for _ in range(60)]
     eventually(lambda: admin.json("/connections")["total"] == 60)
@@ -159,8 +173,8 @@ def test_watching_looks_again_and_fits_the_terminal(watch: Watch, serve: Serve) 
         return seen.count(b"\x1b[H") >= 2
 
     eventually(two_tables)
-    process.kill()
-    process.wait()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(PATIENCE) == 0
     os.close(ours)
     first = seen.split(b"\x1b[H")[1].decode().replace("\x1b[K", "")
     lines = first.splitlines()
@@ -181,6 +195,7 @@ def test_watching_looks_again_and_fits_the_terminal(watch: Watch, serve: Serve) 
         (999_499, "999 kB"),
         (999_600, "1 MB"),
         (10**12, "1 TB"),
+        (10**15, "1 PB"),
     ],
 )
 def test_sizes_are_short(count: int, text: str) -> None:

@@ -197,6 +197,14 @@ def test_explicit_routes_to_different_upstreams_clash(problems: Problems, routes
     assert line.startswith(f"AMBASSADOR_ROUTES={second}: same listen address as {first}, but another upstream")
 
 
+def test_a_link_is_no_second_problem_of_a_clash(problems: Problems) -> None:
+    """Where explicit routes clash over a port, the links that want it are not told as another problem."""
+    links = {"A_PORT_80_TCP": "tcp://10.0.0.1:80", "B_PORT_80_TCP": "tcp://10.0.0.2:80"}
+    clash = {"AMBASSADOR_ROUTES": "80=c:80 80=d:80"}
+
+    assert problems({**links, **clash}) == problems(clash)
+
+
 def test_argument_and_variable_clash(problems: Problems) -> None:
     """Neither the command line nor the variable wins in silence."""
     (line,) = problems({"AMBASSADOR_ROUTES": "80=a:1"}, arguments=["80=b:1"])

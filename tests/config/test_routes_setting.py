@@ -94,6 +94,14 @@ def test_malformed_route(word: str, line: str) -> None:
     assert str(problems[1]).startswith(f"AMBASSADOR_ROUTES={word}: ")
 
 
+def test_a_route_before_a_number_is_a_route_of_its_own() -> None:
+    """Only a host is joined with the port after it: what is a route already stays one."""
+    routes, problems = explicit_routes("", ["web:80", "81"])
+
+    assert len(routes) == 1
+    assert [str(problem) for problem in problems] == ["argument 81: missing host; write HOST:81"]
+
+
 def test_a_route_of_a_file_is_told_with_the_variable_that_names_the_file() -> None:
     """A route that another variable brought names that one, whose value the route is not."""
     (route,), (problem,) = explicit_routes("a:1 b", [], variable="AMBASSADOR_ROUTES_FILE")

@@ -31,6 +31,13 @@ def test_own_addresses_are_told_from_others(address: str, *, own: bool) -> None:
     assert local.has(address) is own
 
 
+def test_an_address_with_a_scope_is_as_bind_has_it() -> None:
+    """The route to an address with a scope cannot be asked for; that it may be bound is enough, and needed."""
+    local = LocalAddresses()
+    assert local.has("::1%1")
+    assert not local.has("fe80::1%1")
+
+
 def test_what_is_remembered_is_bounded() -> None:
     """However many addresses are asked for, what is kept does not grow without bound."""
     local = LocalAddresses()

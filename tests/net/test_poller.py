@@ -202,6 +202,22 @@ async def test_work_put_off_is_done_in_a_later_turn_and_once(poller: Poller) -> 
     assert turns >= 20
 
 
+async def test_work_for_the_next_turn_that_fails_keeps_no_other_from_its_own(poller: Poller) -> None:
+    """When work of a turn raises, the rest of the turn's work is done all the same, and the event loop is told."""
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context["exception"]))
+    fault = ValueError("ours")
+    done: list[str] = []
+
+    def fail() -> None:
+        raise fault
+
+    poller.call_next_turn(fail)
+    poller.call_next_turn(lambda: done.append("after"))
+    await soon(lambda: done)
+    assert told == [fault]
+
+
 async def test_more_events_than_a_turn_takes_all_come(poller: Poller, monkeypatch: pytest.MonkeyPatch) -> None:
     """With more sockets ready than a turn hands out, each is told in one of the next turns."""
     monkeypatch.setattr(poller_module, "_EVENTS_PER_TURN", 4)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from ambassador.net import poller
 from ambassador.tunnel import Credentials, TunnelFiles
 from ambassador.tunnel.handshake import Handshake
-from tests.support.net import pair
+from tests.support.net import pair, reset
 
 if TYPE_CHECKING:
     from tests.support.tunnels import Proofs
@@ -38,6 +40,47 @@ def test_what_came_before_the_handshake_is_looked_at(proofs: Proofs, role: str, 
         Handshake(ours, codec, done=lambda: reasons.append("done"), failed=reasons.append).start()
 
         assert reasons == [told]
+
+
+def test_a_word_that_finds_no_room_goes_later(proofs: Proofs) -> None:
+    """Where the socket takes nothing yet, the first word waits for room, and is then said once."""
+    ours, theirs = pair()
+    with ours, theirs:
+        ours.setblocking(False)  # noqa: FBT003 - the name of it
+        theirs.setblocking(False)  # noqa: FBT003
+        filled = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                filled += ours.send(bytes(1 << 16))
+        codec = Credentials(files(proofs, "target")).tunnel.codec("127.0.0.1")
+        reasons: list[str] = []
+        handshake = Handshake(ours, codec, done=lambda: reasons.append("done"), failed=reasons.append)
+
+        handshake.start()
+        said = b""
+        while len(said) < filled:
+            said += theirs.recv(1 << 20)
+        handshake.on_events(poller.OUT)
+        handshake.on_events(poller.OUT)
+
+        hello = theirs.recv(1 << 16)
+        assert hello[:2] == b"\x16\x03"  # a record of a handshake (RFC 8446, section 5.1)
+        assert len(hello) == 5 + int.from_bytes(hello[3:5])
+        assert reasons == []
+
+
+def test_a_peer_that_is_gone_before_the_first_word_fails_the_handshake(proofs: Proofs) -> None:
+    """A word that finds nobody is no end by itself; the read that follows tells it, once."""
+    ours, theirs = pair()
+    with ours:
+        reset(theirs)
+        ours.setblocking(False)  # noqa: FBT003 - the name of it
+        reasons: list[str] = []
+        codec = Credentials(files(proofs, "target")).tunnel.codec("127.0.0.1")
+
+        Handshake(ours, codec, done=lambda: reasons.append("done"), failed=reasons.append).start()
+
+        assert reasons == ["connection closed by the peer during the handshake"]
 
 
 def files(proofs: Proofs, role: str) -> TunnelFiles:

@@ -191,6 +191,19 @@ def test_workers_that_do_not_answer_do_not_serve(fleet: LaunchFleet, serve: Serv
     assert running.pids == pids
 
 
+def test_connections_of_a_dead_worker_are_not_there(fleet: LaunchFleet, serve: Serve) -> None:
+    """DELETE of a connection whose worker has died is 404, as of any that is over, before there is a successor."""
+    running = fleet(serve(hold).port, prelude=patch("ambassador.workers.pool", _FIRST_PAUSE=60.0, _LONGEST_PAUSE=60.0))
+    with running.ambassador.connect():
+        eventually(lambda: sum(running.owners()) == 1)
+        number = running.json("/connections")["connections"][0]["id"]
+
+        os.kill(running.pids[number % 2], signal.SIGKILL)
+        running.ambassador.wait_for("worker.died")
+
+        assert running.ask(f"/connections/{number}", "DELETE").status == 404
+
+
 def test_a_reset_by_a_worker_that_hangs_is_not_denied(fleet: LaunchFleet, serve: Serve) -> None:
     """DELETE of a connection whose worker does not answer is 503 and logged; the worker resets it once it goes on."""
     running = fleet(serve(hold).port)

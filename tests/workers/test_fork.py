@@ -22,6 +22,30 @@ if TYPE_CHECKING:
     from tests.workers.conftest import LaunchFleet
 
 
+# The kernel has no room for another process at first: what a container's limit of processes does (fork(2)).
+NO_ROOM = """
+import errno, os
+from tests.support.prelude import replace
+failed = []
+def fork():
+    if not failed:
+        failed.append(True)
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+    return plain()
+plain = replace(os, "fork", fork)
+"""
+
+
+def test_a_worker_that_there_is_no_room_for_comes_later(fleet: LaunchFleet, serve: Serve) -> None:
+    """A worker that cannot be started is told, tried again, and then serves as the others do."""
+    running = fleet(serve(echo).port, prelude=NO_ROOM)
+
+    (told,) = running.ambassador.named("worker.not_started")
+    assert (told["worker"], told["error"]) == (0, "[Errno 11] Resource temporarily unavailable")
+    assert [event["worker"] for event in running.ambassador.named("worker.started")] == [1, 0]
+    assert running.ambassador.stop() == 0
+
+
 def test_a_successor_holds_no_socket_of_its_parent(fleet: LaunchFleet, serve: Serve) -> None:
     """A worker born while admin clients are connected shares the listener with its parent, and no other socket."""
     running = fleet(serve(echo).port)
