@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
@@ -32,6 +33,11 @@ def check(admin: str) -> tuple[int, str]:
     assert err == ""
     assert out.count("\n") == 1
     return code, out
+
+
+def healthy(admin: str) -> bool:
+    """Tell whether the command finds the ambassador ready."""
+    return check(admin)[0] == 0
 
 
 def answer(text: bytes) -> Behaviour:
@@ -104,7 +110,7 @@ def test_an_admin_address_on_every_address_is_asked_on_loopback(ambassador: Laun
     port = free_port()
     ambassador(serve().port, settings={"ADMIN": f"0.0.0.0:{port}"})
     for admin in (f"0.0.0.0:{port}", f"*:{port}"):
-        eventually(lambda admin=admin: check(admin)[0] == 0, admin)
+        eventually(functools.partial(healthy, admin), admin)
 
 
 def test_an_admin_address_on_every_ipv6_address_is_asked_on_ipv4(serve: Serve) -> None:
