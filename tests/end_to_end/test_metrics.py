@@ -13,13 +13,11 @@ import pytest
 from ambassador.metrics import CONNECT_BOUNDS, CONNECTION_BOUNDS, End
 from tests.support.admin import route_of
 from tests.support.deadline import eventually
-from tests.support.net import LOCAL, black_hole, exactly, final_error, free_port, read_to_end, reset
+from tests.support.net import LOCAL, exactly, final_error, read_to_end, reset
 from tests.support.servers import echo, hold
-from tests.support.wire import run, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.conftest import Serve
     from tests.support.admin import Admin
@@ -211,33 +209,6 @@ def test_early_resets_are_counted_for_their_endpoint(watch: Watch, serve: Serve,
     assert admin.route()["endpoints"][0]["early_resets"] == 1
 
 
-def test_failed_dials_are_counted_by_their_reason(watch: Watch, workers: dict[str, str]) -> None:
-    """A refusal, a name that nobody knows and a black hole each have an ending of their own."""
-    with black_hole() as hole:
-        settings = {"CONNECT_TIMEOUT": "300ms", **workers}
-        admin = watch(free_port(), "tcp://nowhere.invalid:80", hole, settings=settings)
-        for number, end in enumerate(("connect_refused", "connect_unresolved", "connect_timeout")):
-            with admin.ambassador.connect(number) as client:
-                assert final_error(client) is ConnectionResetError
-            admin.ended(end, number=number)
-
-
-def test_a_network_without_a_way_is_counted(watch: Watch, workers: dict[str, str]) -> None:
-    """A dial to a network that this host has no way to ends as `connect_unreachable`, once for its client."""
-    with wire() as net:
-        lost = f"{net.there}/32"
-        run("ip", "route", "add", "unreachable", lost)
-        try:
-            admin = watch(f"tcp://{net.there}:80", settings={"CONNECT_TIMEOUT": "300ms", **workers})
-            with admin.ambassador.connect() as client:
-                assert final_error(client) is ConnectionResetError
-            admin.ended("connect_unreachable")
-        finally:
-            run("ip", "route", "delete", "unreachable", lost)
-    assert admin.metric("ambassador_connections_total", route=route_of(admin), end="connect_unreachable") == 1
-    assert [event["end"] for event in admin.ambassador.closed()] == ["connect_unreachable"]
-
-
 def test_who_is_cut_by_the_drain_is_logged(watch: Watch, serve: Serve, workers: dict[str, str]) -> None:
     """Clients that outlast the drain are reset as `drained`, with their bytes; the exit code says that there were some.
 
@@ -256,53 +227,6 @@ def test_who_is_cut_by_the_drain_is_logged(watch: Watch, serve: Serve, workers: 
     assert admin.ambassador.exit_code() == 1
     lines = admin.ambassador.closed(2)
     assert [(line["end"], line["bytes_up"], line["bytes_down"]) for line in lines] == [("drained", 1000, 1000)] * 2
-
-
-def test_a_dial_to_itself_is_counted_as_failed(watch: Watch, workers: dict[str, str]) -> None:
-    """An ambassador that is told to dial itself refuses to, under `connect_failed`."""
-    port = free_port()
-    admin = watch(free_port(), settings={"ROUTES": f"{LOCAL}:{port}=127.0.0.1:{port}", **workers})
-    with socket.create_connection((LOCAL, port)) as client:
-        assert final_error(client) is ConnectionResetError
-    admin.ambassador.closed()
-    ends = [route["ends"]["connect_failed"] for route in admin.json("/status")["routes"]]
-    assert sum(ends) == 1
-
-
-def test_a_client_that_leaves_while_dialling_is_counted(watch: Watch, workers: dict[str, str]) -> None:
-    """A client that resets before there is a connection for it ends as `client_gone`."""
-    admin = watch(free_port(), settings=workers)
-    client = admin.ambassador.connect()
-    eventually(lambda: admin.json("/connections")["total"])
-    reset(client)
-    admin.ended("client_gone")
-
-
-def test_a_stranger_at_a_tunnel_is_counted(watch: Watch, serve: Serve, tmp_path: Path, workers: dict[str, str]) -> None:
-    """A client that speaks no TLS to a source ambassador ends as `handshake_failed`, and nothing was dialled."""
-    key = tmp_path / "cert.pem"
-    authority = pytest.importorskip("trustme").CA()
-    certificate = authority.issue_cert("localhost")
-    certificate.cert_chain_pems[0].write_to_path(str(key))
-    certificate.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
-    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    (tmp_path / "key.pem").chmod(0o600)
-    server = serve(echo)
-    admin = watch(
-        server.port,
-        settings={
-            "TUNNEL": "source",
-            "TUNNEL_CERT_FILE": str(key),
-            "TUNNEL_PRIVATE_KEY_FILE": str(tmp_path / "key.pem"),
-            "TUNNEL_CA_FILE": str(tmp_path / "ca.pem"),
-            **workers,
-        },
-    )
-    with admin.ambassador.connect() as client:
-        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
-        assert final_error(client) is not None
-    admin.ended("handshake_failed")
-    assert server.accepted == []
 
 
 def test_every_sample_is_named_by_the_contract(watch: Watch, serve: Serve) -> None:
