@@ -123,8 +123,7 @@ def _endpoint(endpoint: EndpointReport) -> Iterator[str]:
         state += f", {endpoint['early_resets']} early resets"
     yield f"  {state}  {_squeeze(endpoint['name'], _NARROWEST - 4 - len(state))}"
     if error is not None:
-        host = endpoint["name"].rpartition(":")[0]
-        yield f"    {error.removeprefix(endpoint['name'] + ': ').removeprefix(host + ': ')}"
+        yield f"    {error}"
 
 
 def lay_out_connections(found: ConnectionsReport) -> Iterator[str]:

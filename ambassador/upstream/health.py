@@ -26,7 +26,7 @@ class EndpointHealth:
         up: whether the last dial reached it; None before the first.
         since: monotonic time of the last change of `up`.
         dialled: monotonic time of the last dial's outcome; None before the first.
-        error: why the last dial failed, as long as it is down.
+        error: why the last dial failed, as long as it is down; without the endpoint's own name or host before it.
         failures: failed attempts since it was last up.
         early_resets: connections that it reset before its first byte.
         addresses: what its name resolved to the last time.
@@ -93,7 +93,8 @@ class EndpointHealth:
         """
         now = self.dialled = time.monotonic()
         self.failures += attempts
-        self.error = reason
+        host = self.name.rpartition(":")[0]
+        self.error = reason.removeprefix(f"{self.name}: ").removeprefix(f"{host}: ")
         if self.up is not False:
             self.up, self.since = False, now
             self._reminder = _FIRST_REMINDER

@@ -273,8 +273,8 @@ async def test_ten_thousand_connections_never_hold_the_loop(monkeypatch: pytest.
     entry = SimpleNamespace(
         id=0,
         relay=None,
-        admitted_yet=True,
-        service=SimpleNamespace(name="r:1"),
+        state="dialling",
+        route=SimpleNamespace(name="r:1"),
         client_address="c",
         upstream="",
         started=0.0,

@@ -126,14 +126,6 @@ function endpointFacts(endpoint) {
   const found = endpoint.resolved.filter((address) => !endpoint.name.includes(address));
   if (found.length) facts.push(`is ${found.join(", ")}`);
   if (endpoint.early_resets) facts.push(`${number.format(endpoint.early_resets)} resets before its first byte`);
-  if (endpoint.up === false) facts.push(`${number.format(endpoint.failures)} failed: ${reason(endpoint)}`);
+  if (endpoint.up === false) facts.push(`${number.format(endpoint.failures)} failed: ${endpoint.error}`);
   return facts;
-}
-
-/**
- * Return why it was not reached, without its own address, which stands beside it.
- * @param {Endpoint} endpoint
- */
-function reason({ name, error }) {
-  return (error ?? "").replace(`${name}: `, "").replace(`${name.replace(/:\d+$/, "")}: `, "");
 }
