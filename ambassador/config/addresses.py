@@ -13,8 +13,11 @@ EVERY_IPV4 = "0.0.0.0"
 _LONGEST_NAME = 253
 # Host names (RFC 1123, section 2.1), and underscores, which container names have.
 _NAME = re.compile(r"([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?")
-# The C library takes 10.1 and 0x7f.1 for addresses (inet_aton(3)), which is hardly ever what is meant.
-_NUMERIC = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)\.?")
+# The C library takes 10.1 and 0x7f.1 for addresses (inet_aton(3)), which is hardly ever what is meant; what has another
+# label, as app.web.1 and postgres-15.3 have, is a name to it.
+_NUMERIC = re.compile(r"(([0-9]+|0x[0-9a-f]*)\.)*([0-9]+|0x[0-9a-f]*)\.?")
+# What stands for a dot in the name of a domain (RFC 3490, section 3.1).
+_DOTS = re.compile("[.\u3002\uff0e\uff61]")
 _BRACKETS = re.compile(r"\[([^\[\]]*)\](:.*)?", re.DOTALL)
 
 
@@ -42,7 +45,7 @@ def port_number(text: str) -> int:
 
 
 def host_name(text: str) -> str:
-    """Read the host of an upstream: an IP address, or a name, which is returned in lower case.
+    """Read the host of an upstream: an IP address, or a name, which is returned in lower case and in ASCII (A-labels).
 
     Raises:
         Invalid: *text* is neither.
@@ -50,7 +53,7 @@ def host_name(text: str) -> str:
     address = canonical_ip(text)
     if address is not None:
         return _without_zone(address)
-    name = text.lower()
+    name = text.lower() if text.isascii() else _in_ascii(text)
     if len(name) > _LONGEST_NAME or not _NAME.fullmatch(name):
         raise Invalid(
             f"invalid host {quoted(text)}", "expected an address or a name, like 10.0.0.7, [fd00::7] or redis.example"
@@ -58,6 +61,20 @@ def host_name(text: str) -> str:
     if _NUMERIC.fullmatch(name):
         raise Invalid(f"invalid IPv4 address {quoted(text)}", "expected four numbers, like 10.0.0.7")
     return name
+
+
+def _in_ascii(text: str) -> str:
+    """Write an internationalised name as name servers know it: in A-labels (IDNA 2008, after the mapping of UTS 46)."""
+    import idna  # large, and seldom needed
+
+    try:
+        labels = [
+            label.lower() if label.isascii() else idna.encode(label, uts46=True).decode("ascii")
+            for label in _DOTS.split(text)
+        ]
+    except (idna.IDNAError, UnicodeError):
+        return ""
+    return ".".join(labels)
 
 
 def upstream_address(text: str, *, scheme: str = "", port: str = "PORT") -> Address:

@@ -32,11 +32,30 @@ from ambassador.net.address import Address
         ("redis:080", Address("redis", 80)),
         ("redis:65535", Address("redis", 65535)),
         ("0123456789ab:1", Address("0123456789ab", 1)),
+        ("app.web.1:6379", Address("app.web.1", 6379)),
+        ("postgres-15.3:5432", Address("postgres-15.3", 5432)),
+        ("a.0x7f:1", Address("a.0x7f", 1)),
+        ("1.0.x.2.:1", Address("1.0.x.2.", 1)),
     ],
 )
 def test_upstream_address(text: str, address: Address) -> None:
     """A host is an IPv4 address, an IPv6 address in brackets, or a name; one host is written in one way only."""
     assert upstream_address(text) == address
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("münchen.example", "xn--mnchen-3ya.example"),
+        ("MÜNCHEN.Example", "xn--mnchen-3ya.example"),
+        ("straße.example", "xn--strae-oqa.example"),
+        ("redis_1。例え.jp", "redis_1.xn--r8jz45g.jp"),
+        ("xn--mnchen-3ya.example", "xn--mnchen-3ya.example"),
+    ],
+)
+def test_international_name_is_asked_for_as_name_servers_know_it(text: str, name: str) -> None:
+    """A name in letters beyond ASCII becomes its A-labels by IDNA 2008, in which ß is a letter of its own."""
+    assert host_name(text) == name
 
 
 @pytest.mark.parametrize(
@@ -77,11 +96,14 @@ def test_upstream_address(text: str, address: Address) -> None:
         ("redis:65536", "invalid port '65536'", "expected a number from 1 to 65535"),
         ("10.0.0:1", "invalid IPv4 address '10.0.0'", "expected four numbers, like 10.0.0.7"),
         ("010.0.0.1:1", "invalid IPv4 address '010.0.0.1'", "expected four numbers, like 10.0.0.7"),
-        ("a.0x7f:1", "invalid IPv4 address 'a.0x7f'", "expected four numbers, like 10.0.0.7"),
+        ("10.1:1", "invalid IPv4 address '10.1'", "expected four numbers, like 10.0.0.7"),
+        ("0x7f.1:1", "invalid IPv4 address '0x7f.1'", "expected four numbers, like 10.0.0.7"),
+        ("10.0.0.0.7:1", "invalid IPv4 address '10.0.0.0.7'", "expected four numbers, like 10.0.0.7"),
+        ("１０.0.0:1", "invalid IPv4 address '１０.0.0'", "expected four numbers, like 10.0.0.7"),
     ],
 )
 def test_upstream_address_refused(text: str, wrong: str, right: str) -> None:
-    """What is nearly an address is refused with the right way to write it."""
+    """What is nearly an address is refused with the right way to write it; a label that is no number makes it a name."""
     with pytest.raises(Invalid) as caught:
         upstream_address(text, scheme="tcp://", port="6379")
 
@@ -89,7 +111,7 @@ def test_upstream_address_refused(text: str, wrong: str, right: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["a b", "a..b", ".", ".a", "größe", "a" * 64, "a." * 127 + "a", "a\n", "a\0", "*", "$(id)"]
+    "host", ["a b", "a..b", ".", ".a", "a\u0300\u200b ", "-ü", "a" * 64, "a." * 127 + "a", "a\n", "a\0", "*", "$(id)"]
 )
 def test_host_that_cannot_be_looked_up_is_refused(host: str) -> None:
     """A host that no name service takes is a configuration error, not a failure of every dial."""
