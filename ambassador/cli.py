@@ -189,7 +189,7 @@ def _tunnel_problems(settings: Settings) -> Sequence[Problem]:
 def _configuration(arguments: Sequence[str], *, examine: Examine | None = None) -> Configuration:
     """Read the whole configuration: environment, arguments, and the hosts file for its advice."""
     try:
-        hosts = HOSTS_FILE.read_text(encoding="utf-8", errors="replace")
+        hosts = HOSTS_FILE.read_bytes().decode("utf-8", "replace")
     except OSError:
         hosts = ""
     return read(os.environ, arguments=arguments, hosts=hosts, examine=examine)  # noqa: TID251 - the one place that does

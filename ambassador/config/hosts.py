@@ -23,9 +23,13 @@ def parse_hosts(text: str) -> dict[str, tuple[str, ...]]:
 
 
 def hosts_lines(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield the address and the names of each line, names in lower case. An address with a zone is left out."""
-    for line in text.splitlines():
-        first, *names = line.partition("#")[0].split() or [""]
-        address = canonical_ip(first)
+    """Yield the address and the names of each line, names in lower case. An address with a zone is left out.
+
+    As bytes, whose white space and capitals are ASCII's, as they are to the C library: only a line feed ends a line or
+    a comment, and a zero byte ends what is seen of a line.
+    """
+    for line in text.encode("utf-8", "replace").split(b"\n"):
+        first, *names = line.partition(b"\0")[0].partition(b"#")[0].split() or [b""]
+        address = canonical_ip(first.decode())
         if address is not None and "%" not in address and names:
-            yield address, tuple(name.lower() for name in names)
+            yield address, tuple(name.lower().decode() for name in names)

@@ -57,7 +57,7 @@ class HostsFile:
             signature = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
             if signature == self._signature:
                 return self._names
-            with open(self._path, encoding="utf-8", errors="replace") as file:
+            with open(self._path, encoding="utf-8", errors="replace", newline="\n") as file:
                 names = parse_hosts(file.read())
         except OSError:
             return {}

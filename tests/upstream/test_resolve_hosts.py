@@ -116,3 +116,11 @@ def test_bytes_that_are_no_text_are_no_error(tmp_path: Path) -> None:
     hosts = tmp_path / "hosts"
     hosts.write_bytes(b"\xff\xfe\n10.0.0.1 redis\n10.0.0.999 bad\n")
     assert HostsFile(str(hosts)).addresses("redis") == ("10.0.0.1",)
+
+
+def test_a_carriage_return_within_a_line_ends_it_for_nobody(tmp_path: Path) -> None:
+    """A comment goes on behind a carriage return in the file, so that no address comes out of it."""
+    path = tmp_path / "hosts"
+    path.write_bytes(b"# old:\r127.0.0.3 redis\n127.0.0.2 redis\r\n")
+
+    assert HostsFile(str(path)).addresses("redis") == ("127.0.0.2",)
