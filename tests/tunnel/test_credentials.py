@@ -73,6 +73,48 @@ def test_a_key_file_is_refused_line_by_line(key_file: Path) -> None:
     assert "nonsense" not in str(refused.value)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_key_file_may_begin_with_the_mark_of_utf_8(key_file: Path, end: str) -> None:
+    """A byte order mark, which editors write without being asked, is no part of the first key."""
+    key_file.write_bytes(f"\ufeff{generate()}{end}".encode())
+
+    Credentials(TunnelFiles(server_side=True, key=key_file))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_a_key_file_in_utf_16_is_told_with_what_to_do(key_file: Path, encoding: str) -> None:
+    """What PowerShell's redirection writes is called by its name."""
+    key_file.write_text(generate(), encoding=encoding)
+
+    told = problems_of(TunnelFiles(server_side=True, key=key_file))["AMBASSADOR_TUNNEL_KEY_FILE"]
+
+    assert "UTF-16" in told
+    assert "save it as UTF-8" in told
+
+
+def test_certificates_may_begin_with_the_mark_of_utf_8(authority: Any) -> None:
+    """A byte order mark before a PEM file is passed over by OpenSSL as well."""
+    source = authority.files("a", server_side=True)
+    copy = authority.write("marked.pem", authority.file.read_bytes())
+    for file in (source.certificate, source.private_key, copy):
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+
+    Credentials(dataclasses.replace(source, authority=copy))
+
+
+@pytest.mark.parametrize("name", ["certificate", "private_key", "authority"])
+def test_certificates_in_utf_16_are_told_with_what_to_do(authority: Any, name: str) -> None:
+    """Of three files the one in UTF-16 is named as such."""
+    source = authority.files("a", server_side=True)
+    source = dataclasses.replace(source, authority=authority.write("wide.pem", authority.file.read_bytes()))
+    file: Path = getattr(source, name)
+    file.write_text(file.read_text(), encoding="utf-16")
+
+    (told,) = problems_of(source).values()
+
+    assert "UTF-16" in told
+
+
 def test_open_files_are_refused(key_file: Path, authority: Any) -> None:
     """A key file and a private-key file that others may read are refused, a certificate's is not judged."""
     key_file.chmod(0o644)
