@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from ambassador.config import parsers
 from ambassador.config.files import read_small
 from ambassador.config.links import link_name
-from ambassador.config.problems import MASK, Invalid, path_shown, shown
+from ambassador.config.names import bare_name, docker_aliases
+from ambassador.config.problems import MASK, Invalid, left_in, path_shown, shown
 from ambassador.config.settings import NAMES, PREFIX, Settings
 from ambassador.errors import Problem
 
@@ -97,7 +98,8 @@ def _validate(reading: Reading, texts: dict[str, str], environ: Mapping[str, str
             variable = reading.given[name.upper()]
             reading.failed.add(name)
             # Only the functions of parsers.py refuse a text; this is where pydantic keeps what they raised.
-            reading.problems.append(_problem(variable, environ[variable].strip(), details["ctx"]["error"]))
+            invalid = left_in(texts[name]) or details["ctx"]["error"]
+            reading.problems.append(_problem(variable, environ[variable].strip(), invalid))
         reading.settings = Settings.model_validate(
             {name: text for name, text in texts.items() if name not in reading.failed}
         )
@@ -105,17 +107,22 @@ def _validate(reading: Reading, texts: dict[str, str], environ: Mapping[str, str
 
 def _unknown(environ: Mapping[str, str]) -> list[Problem]:
     """Find the AMBASSADOR_* variables that are not settings, and the setting that each resembles most."""
-    aliases = {name.alias for name in map(link_name, environ) if name and name.alias.startswith(PREFIX)}
-    of_links = (*_OF_AN_ALIAS, *(f"{alias}_" for alias in aliases))
+    names = {variable: bare_name(variable) for variable in environ}
+    aliases = {name.alias for name in map(link_name, names.values()) if name}.union(docker_aliases(environ))
+    of_links = (*_OF_AN_ALIAS, *(f"{alias}_" for alias in aliases if alias.startswith(PREFIX)))
     problems = []
     for variable in sorted(environ):
-        name = variable.removeprefix(PREFIX)
-        if name == variable or name in _KNOWN or variable in _OF_AN_ALIAS_WHOLE or variable.startswith(of_links):
+        bare = names[variable]
+        name = bare.removeprefix(PREFIX)
+        hidden = name in _KNOWN and bare != variable
+        known = name in _KNOWN or bare.startswith(of_links)
+        if name == bare or bare in _OF_AN_ALIAS_WHOLE or (known and not hidden):
             continue
-        near = _nearest(name[:_LONGEST_NAME].upper())
-        problems.append(
-            _problem(variable, environ[variable], Invalid("unknown setting", f"did you mean {PREFIX}{near}?"), near)
-        )
+        near = name if hidden else _nearest(name[:_LONGEST_NAME].upper())
+        invalid = Invalid("unknown setting", f"did you mean {PREFIX}{near}?")
+        if hidden:
+            invalid = Invalid("quotes, blanks or invisible characters in the name", f"write {bare}")
+        problems.append(_problem(variable, environ[variable], invalid, near))
     return problems
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from ambassador.config.addresses import canonical_ip, port_number, upstream_address
-from ambassador.config.problems import Invalid, quoted, shown
+from ambassador.config.names import bare_name
+from ambassador.config.problems import Invalid, left_in, quoted, shown
 from ambassador.config.routes import Decision, Endpoint
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 # Greedy: an alias may itself end in something like a link's name.
 _NAME = re.compile(r"([!-~]+)_PORT_([0-9]+)_(TCP|UDP|SCTP)")
 _NAME_IN_ANY_CASE = re.compile(_NAME.pattern, re.IGNORECASE)
+_BEYOND_ASCII = "not a link: characters beyond ASCII in its name; write an alias without, or AMBASSADOR_ROUTES"
+_NAME_OF_ANY_LETTERS = re.compile(r".+_PORT_[0-9]+_(TCP|UDP|SCTP)", re.DOTALL)
 
 
 class LinkName(NamedTuple):
@@ -67,28 +70,52 @@ def find_links(environ: Mapping[str, str], wanted: LinkFilter) -> Links:
     """Find the links of an environment, sorted by variable. Problems are collected, none ends the search."""
     found = Links()
     for variable in sorted(environ):
-        name = link_name(variable)
-        if name is not None:
-            _add(found, name, variable, environ, wanted)
-        elif _NAME_IN_ANY_CASE.fullmatch(variable):
-            reason = "not a link: _PORT_ and _TCP must be upper case"
-            found.ignored.append(Decision(shown(variable), shown(environ[variable]), None, reason))
+        bare = bare_name(variable)
+        name = link_name(bare)
+        value = environ[variable].strip()
+        if name is None:
+            reason = _why_no_name(bare)
+            _ignore(found, variable, value, reason, warn=reason == _BEYOND_ASCII)
+        elif bare == variable:
+            _add(found, name, variable, value, environ, wanted)
+        elif bare in environ:
+            _ignore(found, variable, value, f"not a link: {shown(bare)} is set as well", warn=True)
+        else:
+            found.warnings.append(
+                f"{shown(variable)}: read as {shown(bare)}; its name has quotes, blanks or marks in it"
+            )
+            _add(found, name, bare, value, environ, wanted)
     return found
 
 
-def _add(found: Links, name: LinkName, variable: str, environ: Mapping[str, str], wanted: LinkFilter) -> None:
-    value = environ[variable].strip()
-    reason = _why_no_link(variable, value, environ) or wanted.why_not(name.alias)
-    if reason is None and name.protocol != "TCP":
-        reason = f"{name.protocol} links are not supported"
+def _why_no_name(bare: str) -> str | None:
+    """Say why a variable is not a link that nearly has the name of one."""
+    if _NAME_IN_ANY_CASE.fullmatch(bare):
+        return "not a link: _PORT_ and _TCP must be upper case"
+    if _NAME_OF_ANY_LETTERS.fullmatch(bare):
+        return _BEYOND_ASCII
+    return None
+
+
+def _ignore(found: Links, variable: str, value: str, reason: str | None, *, warn: bool = False) -> None:
+    if reason is None:
+        return
+    found.ignored.append(Decision(shown(variable), shown(value), None, reason))
+    if warn:
         found.warnings.append(f"{shown(variable)}={shown(value)}: {reason}")
-    if reason is not None:
-        found.ignored.append(Decision(shown(variable), shown(value), None, reason))
+
+
+def _add(
+    found: Links, name: LinkName, variable: str, value: str, environ: Mapping[str, str], wanted: LinkFilter
+) -> None:
+    reason = _why_no_link(variable, value, environ) or wanted.why_not(name.alias)
+    if reason is not None or name.protocol != "TCP":
+        _ignore(found, variable, value, reason or f"{name.protocol} links are not supported", warn=reason is None)
         return
     try:
         found.links.append(_link(name, variable, value, environ))
     except Invalid as invalid:
-        found.problems.append(invalid.of(shown(variable), value))
+        found.problems.append((left_in(value) or invalid).of(shown(variable), value))
 
 
 def _why_no_link(variable: str, value: str, environ: Mapping[str, str]) -> str | None:

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ambassador.config.addresses import canonical_ip, host_name, listen_address, listen_host, without_covered
-from ambassador.config.problems import Invalid, quoted
+from ambassador.config.problems import Invalid, left_in, quoted
 from ambassador.net.address import Address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)?")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
+_NUMBER = r"([0-9]{1,9}(?:\.[0-9]{1,9})?)"
+# A number of seconds, or hours, minutes, seconds and milliseconds in this order.
+_DURATION = re.compile(f"{_NUMBER}|(?=.)" + "".join(f"(?:{_NUMBER}{unit})?" for unit in ("h", "m", "s", "ms")))
+_SECONDS = (1.0, 3600.0, 60.0, 1.0, 0.001)
 _LIKE_DURATIONS = "expected a duration like 250ms, 10s, 5m or 1h"
 # What the kernel accepts for TCP_KEEPIDLE (tcp(7)), in seconds.
 _KEEPALIVE = (1.0, 32767.0)
@@ -35,7 +37,7 @@ def parse_duration(text: str) -> float:
     match = _DURATION.fullmatch(text.lower())
     if not match:
         raise Invalid("invalid duration", f"{_LIKE_DURATIONS}, or 0 for off")
-    return float(match[1]) * _SECONDS[match[2]]
+    return sum(float(number) * unit for number, unit in zip(match.groups(), _SECONDS, strict=True) if number)
 
 
 def positive_duration(text: str) -> float:
@@ -104,6 +106,8 @@ def admin_address(text: str) -> Address | None:
 
 def admin_token(text: str) -> str:
     """Read a bearer token. No error repeats any of it."""
+    if text[0] == text[-1] and text[0] in "\"'":
+        raise Invalid("quotes around it", "remove the quotes")
     if len(text) < _SHORTEST_TOKEN:
         raise Invalid(f"shorter than {_SHORTEST_TOKEN} characters", "make one with: openssl rand -hex 16")
     if not re.fullmatch(r"[!-~]+", text):
@@ -125,6 +129,9 @@ def path(text: str) -> Path:
     """Read the path of a file."""
     if "\0" in text or not _encodable(text):
         raise Invalid("invalid character in a path", "write the path of a file")
+    left = left_in(text)
+    if left is not None and (text[0] in "\"'" or "quotes" not in left.wrong):
+        raise left  # nothing else would say why there is no such file
     return Path(text)
 
 

@@ -25,6 +25,14 @@ class Invalid(ValueError):  # noqa: N818 - it becomes a Problem of a Configurati
         return Problem(variable, shown(value), self.wrong, self.right)
 
 
+def left_in(value: str) -> Invalid | None:
+    """Say what `docker run --env-file` left in a value that cannot be used, quotes or a comment; None if nothing."""
+    found = [what for what, mark in (("quotes", "[\"']"), ("comment", r"(^|\s)#")) if re.search(mark, value)]
+    if not found:
+        return None
+    return Invalid(f"{' and '.join(found)} in the value", f"remove {' and '.join(f'the {what}' for what in found)}")
+
+
 def shown(value: str, longest: int = LONGEST) -> str:
     """Write *value* in one printable line: control characters escaped, passwords masked, a long end cut off."""
     text = "".join(map(_escaped, _masked(value)[: longest + 1]))

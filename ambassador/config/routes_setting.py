@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ambassador.config.addresses import canonical_ip, listen_address, upstream_address
-from ambassador.config.problems import Invalid, shown
+from ambassador.config.problems import Invalid, left_in, shown
 from ambassador.config.routes import Endpoint
 from ambassador.errors import Problem
 from ambassador.net.address import bracketed
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 ARGUMENT = "argument"
 ROUTES = "AMBASSADOR_ROUTES"
+# To the end of the line, which is what a line feed ends.
+_COMMENT = re.compile(r"(?<!\S)#[^\n]*")
 _FORM = "expected [LISTEN=]HOST:PORT[,HOST:PORT], without spaces"
 # [ADDRESS:]PORT:HOST:PORT, in the way of `docker run --publish`.
 _PUBLISHED = re.compile(r"((?:[0-9.]+:)?[0-9]+):([^:\[\]]+|\[[^\[\]]+\]):([0-9]+)")
@@ -48,14 +50,18 @@ class Explicit:
 def explicit_routes(
     text: str, arguments: Sequence[str], *, variable: str = ROUTES
 ) -> tuple[list[Explicit], list[Problem]]:
-    """Read the routes of AMBASSADOR_ROUTES and of the command line. *variable* is where *text* comes from."""
+    """Read the routes of AMBASSADOR_ROUTES and of the command line. *variable* is where *text* comes from.
+
+    In *text* a `#` at the beginning of a word begins a comment.
+    """
     routes: list[Explicit] = []
     problems: list[Problem] = []
-    for source, words in ((ARGUMENT, _words(arguments)), (variable, text.split())):
+    for source, words in ((ARGUMENT, _words(arguments)), (variable, _COMMENT.sub("", text).split())):
         for word in words:
             try:
                 routes.append(_route(source, word))
-            except Invalid as invalid:
+            except Invalid as error:
+                invalid = left_in(word) or error
                 problems.append(_problem(source, word, invalid.wrong, invalid.right))
     return routes, problems
 

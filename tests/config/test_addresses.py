@@ -99,11 +99,11 @@ def test_international_name_is_asked_for_as_name_servers_know_it(text: str, name
         ("10.1:1", "invalid IPv4 address '10.1'", "expected four numbers, like 10.0.0.7"),
         ("0x7f.1:1", "invalid IPv4 address '0x7f.1'", "expected four numbers, like 10.0.0.7"),
         ("10.0.0.0.7:1", "invalid IPv4 address '10.0.0.0.7'", "expected four numbers, like 10.0.0.7"),
-        ("１０.0.0:1", "invalid IPv4 address '１０.0.0'", "expected four numbers, like 10.0.0.7"),
+        ("\uff11\uff10.0.0:1", "invalid IPv4 address '\uff11\uff10.0.0'", "expected four numbers, like 10.0.0.7"),
     ],
 )
 def test_upstream_address_refused(text: str, wrong: str, right: str) -> None:
-    """What is nearly an address is refused with the right way to write it; a label that is no number makes it a name."""
+    """What is nearly an address is refused with the right way to write it."""
     with pytest.raises(Invalid) as caught:
         upstream_address(text, scheme="tcp://", port="6379")
 

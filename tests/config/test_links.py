@@ -215,6 +215,23 @@ def test_name_in_small_letters_is_told_of() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        ('"tcp://redis:6379"', "quotes in the value; remove the quotes"),
+        ("'tcp://redis:6379'", "quotes in the value; remove the quotes"),
+        ('tcp://redis:6379"', "quotes in the value; remove the quotes"),
+        ('""', "quotes in the value; remove the quotes"),
+        ("tcp://redis:6379 # the cache", "comment in the value; remove the comment"),
+        ("# tcp://redis:6379", "comment in the value; remove the comment"),
+        ('"tcp://redis:6379" # it\'s', "quotes and comment in the value; remove the quotes and the comment"),
+    ],
+)
+def test_what_an_env_file_leaves_in_a_value_is_named(value: str, line: str) -> None:
+    """Quotes and comments, which `docker run --env-file` keeps, are told as such."""
+    assert only_problem({"A_PORT_80_TCP": value}).endswith(f": {line}")
+
+
+@pytest.mark.parametrize(
     ("variable", "value", "line"),
     [
         ("A_PORT_80_TCP", "10.0.0.7:6379", "missing tcp://; write tcp://10.0.0.7:6379"),

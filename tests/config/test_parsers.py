@@ -21,16 +21,38 @@ if TYPE_CHECKING:
     ("text", "seconds"),
     [
         ("250ms", 0.25), ("10s", 10), ("5m", 300), ("1h", 3600), ("10", 10), ("0", 0), ("0ms", 0), ("1.5s", 1.5),
-        ("0.5", 0.5), ("10S", 10), ("010", 10),
+        ("0.5", 0.5), ("10S", 10), ("010", 10), ("1m30s", 90), ("1h30m", 5400), ("1H2m3s4ms", 3723.004), ("0m0s", 0),
+        ("1m500ms", 60.5),
     ],
 )  # fmt: skip
 def test_duration(text: str, seconds: float) -> None:
-    """A duration has one of four units, or none, which means seconds."""
+    """A duration has numbers of hours, minutes, seconds and milliseconds, or one alone, which means seconds."""
     assert parsers.parse_duration(text) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "-1", "s", "10 s", "1h30m", "1d", "1e3", ".5", "5.", "off", "inf", "nan", "٣s", "1_0", "9" * 5000]
+    "text",
+    [
+        "",
+        "-1",
+        "s",
+        "10 s",
+        "1m30",
+        "30s1m",
+        "1m1m",
+        "1m 30s",
+        "1ms1s",
+        "1d",
+        "1e3",
+        ".5",
+        "5.",
+        "off",
+        "inf",
+        "nan",
+        "٣s",
+        "1_0",
+        "9" * 5000,
+    ],
 )
 def test_duration_refused(text: str) -> None:
     """What invalid duration is refused with examples of one."""
@@ -223,3 +245,23 @@ def test_nothing_but_invalid_comes_out(read: Callable[[str], object], text: str)
     """No text makes a reader of values fail in any other way than by saying that it is invalid."""
     with contextlib.suppress(Invalid):
         read(text)
+
+
+@pytest.mark.parametrize(
+    "text", ['"/keys/tunnel.key"', "'/keys/tunnel.key'", "/keys/tunnel.key # of the tunnel", '"/keys']
+)
+def test_path_in_quotes_or_with_a_comment_is_refused(text: str) -> None:
+    """What an env file's reader left around a path is named, since a file of that name is not there."""
+    with pytest.raises(Invalid, match="remove the"):
+        parsers.path(text)
+
+
+def test_path_may_have_an_apostrophe() -> None:
+    """A quote within a path is part of it."""
+    assert parsers.path("/it's/here#1") == Path("/it's/here#1")
+
+
+def test_token_in_quotes_is_refused() -> None:
+    """A token whose quotes nobody meant would be another one than the user sends."""
+    with pytest.raises(Invalid, match="remove the quotes"):
+        parsers.admin_token('"0123456789abcdef"')

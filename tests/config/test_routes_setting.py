@@ -41,6 +41,18 @@ def test_any_white_space_separates_routes() -> None:
     assert [port for _, _, port, _ in written(" a:1\tb:2\n\n c:3\r\n")] == [1, 2, 3]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_comments_of_the_setting(end: str) -> None:
+    """A # begins a comment up to a line feed, and only there; within a word it begins none."""
+    text = end.join(["# all of them", "a:1 # b:2", "#c:3\rd:4", "", "e:5#", "f:6"])
+
+    routes, problems = explicit_routes(text, [])
+
+    assert [route.port for route in routes] == [1, 6]
+    assert [str(problem) for problem in problems] == ["AMBASSADOR_ROUTES=e:5#: unexpected path or query; write e:5"]
+    assert written("# none") == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "endpoint"),
     [
@@ -81,6 +93,7 @@ def test_two_routes_as_arguments_are_two_routes() -> None:
             "several routes in one; separate routes with spaces, and only endpoints with commas",
         ),
         ("80=tcp://a:1", "unexpected scheme; write HOST:PORT without tcp://"),
+        ('"6379=redis:6379"', "quotes in the value; remove the quotes"),
         ("80=fd00::1:81", "IPv6 address without brackets; write [fd00::1]:81"),
     ],
 )

@@ -198,47 +198,25 @@ def test_strange_unknown_name(problems: Problems, name: str) -> None:
     assert len(problem) < 300
 
 
-def test_what_docker_makes_of_the_alias_ambassador_is_no_setting(configure: Configure) -> None:
-    """A container linked as ambassador is a link as any other, and none of its variables is a setting."""
-    configuration = configure(
-        {
-            "AMBASSADOR_PORT": "tcp://172.17.0.2:6379",
-            "AMBASSADOR_PORT_6379_TCP": "tcp://172.17.0.2:6379",
-            "AMBASSADOR_PORT_6379_TCP_ADDR": "172.17.0.2",
-            "AMBASSADOR_NAME": "/web/ambassador",
-            "AMBASSADOR_ENV_AMBASSADOR_ADMIN": "off",
-            "AMBASSADOR_ENV_REDIS_PORT_6379_TCP": "tcp://10.0.0.7:6379",
-            "AMBASSADOR_SERVICE_HOST": "10.0.0.1",
-            "AMBASSADOR_SERVICE_PORT_REDIS": "6379",
-        }
-    )
-
-    assert [route.name for route in configuration.routes] == ["ambassador:6379"]
-    assert configuration.routes[0].endpoints[0].hosts_alias == "ambassador"
+@pytest.mark.parametrize(("name", "value"), [("LOG_LEVEL", "debug"), ("IDLE_TIMEOUT", "5m"), ("ALLOW", "10.0.0.0/8")])
+def test_quotes_and_comments_that_are_left_in_a_setting_are_named(problems: Problems, name: str, value: str) -> None:
+    """What `docker run --env-file` keeps is told as such, and so is what stands in a file of quotes."""
+    for text, advice in ((f'"{value}"', "quotes"), (f"'{value}'", "quotes"), (f"{value} # as agreed", "comment")):
+        (problem,) = problems(LINK | {f"AMBASSADOR_{name}": text})
+        assert problem == f"AMBASSADOR_{name}={text}: {advice} in the value; remove the {advice}"
 
 
-@pytest.mark.parametrize("protocol", ["TCP", "UDP"])
-def test_what_docker_makes_of_an_alias_like_ambassador_redis_is_no_setting(configure: Configure, protocol: str) -> None:
-    """The variables of an alias that begins with ambassador are no settings where there is a link of that alias."""
-    configuration = configure(
-        LINK
-        | {
-            "AMBASSADOR_REDIS_PORT": "tcp://172.17.0.2:6379",
-            f"AMBASSADOR_REDIS_PORT_6379_{protocol}": f"{protocol.lower()}://172.17.0.2:6379",
-            f"AMBASSADOR_REDIS_PORT_6379_{protocol}_PROTO": protocol.lower(),
-            "AMBASSADOR_REDIS_NAME": "/web/ambassador-redis",
-            "AMBASSADOR_REDIS_ENV_HOME": "/",
-            "AMBASSADOR_REDIS_SERVICE_HOST": "10.0.0.1",
-        }
-    )
+def test_mark_before_the_text_of_a_file(configure: Configure, problems: Problems, tmp_path: Path) -> None:
+    """The byte order mark of UTF-8 is no part of a setting; text in UTF-16 is told with what to do."""
+    file = tmp_path / "routes"
+    file.write_bytes(b"\xef\xbb\xbf90=b:1\r\n")
+    assert [route.name for route in configure({"AMBASSADOR_ROUTES_FILE": str(file)}).routes] == [":90"]
 
-    names = {"TCP": ["a:80", "ambassador_redis:6379"], "UDP": ["a:80"]}
-    assert [route.name for route in configuration.routes] == names[protocol]
-
-
-def test_alias_without_a_link_variable_is_a_misspelt_setting(problems: Problems) -> None:
-    """AMBASSADOR_REDIS_NAME alone is no sign of a link."""
-    assert len(problems(LINK | {"AMBASSADOR_REDIS_NAME": "/web/ambassador-redis"})) == 1
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
+        file.write_text("90=b:1", encoding=encoding)
+        assert any(
+            "UTF-16" in line and "save it as UTF-8" in line for line in problems({"AMBASSADOR_ROUTES_FILE": str(file)})
+        )
 
 
 def test_name_in_the_table_is_always_the_setting(configure: Configure) -> None:
