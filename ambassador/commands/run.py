@@ -13,6 +13,7 @@ import structlog
 
 from ambassador import log
 from ambassador.admin.overview import LocalOverview
+from ambassador.net.cgroup import usable_cores
 from ambassador.net.sockets import bind
 from ambassador.server.process import Process
 from ambassador.server.signals import handle_signals
@@ -42,7 +43,7 @@ def run(configuration: Configuration) -> int:
     output = log.configure(level=settings.log_level, json_lines=as_json)
     for warning in (*configuration.warnings, *_limit_warning(configuration)):
         _log.warning("configuration.warning", message=warning)
-    workers = settings.workers or len(os.sched_getaffinity(0))
+    workers = settings.workers or usable_cores()
     if workers > 1:
         from ambassador.workers import supervisor
 
