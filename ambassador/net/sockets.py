@@ -24,6 +24,10 @@ BACKLOG = 4096
 _SO_ATTACH_FILTER = 26
 _INSTRUCTION = 8
 _NO_SYN = struct.pack("=" + 4 * "HBBI", 0x30, 0, 0, 13, 0x45, 0, 1, 0x02, 0x06, 0, 0, 0, 0x06, 0, 0, 0xFFFFFFFF)
+_PRIVILEGED = (
+    "; run the container with --sysctl net.ipv4.ip_unprivileged_port_start=0 (with the host's network: set it on the "
+    "host), or as root with the capability NET_BIND_SERVICE, or take another port: AMBASSADOR_ROUTES=PORT=HOST:PORT"
+)
 _STREAM = socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 
 
@@ -49,7 +53,18 @@ def bind(address: Address, *, keepalive: float, source: str = "") -> socket.sock
             return _bound(socket.AF_INET, "0.0.0.0", address.port, keepalive)
     except OSError as error:
         of = f" ({source})" if source else ""
-        raise StartError(f"cannot listen on {listen_text(address)}{of}: {os.strerror(error.errno or 0)}") from error
+        wrong = f"cannot listen on {listen_text(address)}{of}: {os.strerror(error.errno or 0)}"
+        remedy = _PRIVILEGED if error.errno == errno.EACCES and address.port < _first_unprivileged_port() else ""
+        raise StartError(wrong + remedy) from error
+
+
+def _first_unprivileged_port() -> int:
+    """Return the first port that everybody may listen on (ip(7), ip_unprivileged_port_start)."""
+    try:
+        with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", encoding="ascii") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return 1024
 
 
 def _bound(family: int, host: str, port: int, keepalive: float) -> socket.socket:
