@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -42,6 +42,11 @@ class _Draft:
 
     def listen(self) -> tuple[Address, ...]:
         return tuple(Address(host, self.port) for host in self.hosts)
+
+    def address(self) -> str:
+        """Return the address that every LISTEN of it names, of those merged the widest; empty where one names none."""
+        named = all(isinstance(origin, Explicit) and origin.host for origin in self.origins)
+        return self.hosts[0] if named else ""
 
     def clashes(self, other: _Draft) -> bool:
         return any(overlap(one, another) for one in self.listen() for another in other.listen())
@@ -114,12 +119,11 @@ def merge(links: Iterable[Link], explicit: Sequence[Explicit], bind: tuple[str, 
 
 def _named(work: _Merge) -> Merged:
     drafts = sorted(work.drafts, key=lambda draft: (draft.port, draft.hosts))
-    on_port = Counter(draft.port for draft in drafts)
     routes, decisions = [], []
     for draft in drafts:
-        name = _name(draft, alone=on_port[draft.port] == 1)
+        name = _name(draft)
         first, *others = draft.origins
-        routes.append(Route(name, draft.alias, draft.listen(), draft.endpoints, first.source))
+        routes.append(Route(name, draft.alias, draft.listen(), draft.endpoints, first.source, draft.address()))
         decisions.append(_decision(first, name, _follows(draft.endpoints)))
         same = first.text if isinstance(first, Explicit) else first.source
         decisions += [_decision(other, name, f"same as {same}") for other in others]
@@ -129,10 +133,16 @@ def _named(work: _Merge) -> Merged:
     return Merged(tuple(routes), decisions + overridden, work.problems)
 
 
-def _name(draft: _Draft, *, alone: bool) -> str:
-    """Name a route `alias:port` or `:port`, with its address before the port where others have the same port."""
-    where = f":{draft.port}" if alone else str(draft.listen()[0])
-    return where if draft.alias is None else f"{draft.alias}{where if alone else f':{where}'}"
+def _name(draft: _Draft) -> str:
+    """Name a route `alias:port` or `:port`, with the address before the port if it is written so: `alias:address:port`.
+
+    No other route has a say in it: a name is what settings and dashboards know a route by.
+    """
+    address = draft.address()
+    where = str(Address(address, draft.port)) if address else f":{draft.port}"
+    if draft.alias is None:
+        return where
+    return f"{draft.alias}:{where}" if address else f"{draft.alias}{where}"
 
 
 def _decision(origin: Explicit | Link, route: str | None, reason: str) -> Decision:

@@ -31,6 +31,7 @@ class Route:
         alias: of the link, in lower case; None without one.
         listen: where it listens; an empty host is every address, IPv4 and IPv6.
         source: the variable that it comes from, or "argument".
+        address: where its LISTEN says that it listens; empty where it names no address.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Route:
     listen: tuple[Address, ...]
     endpoints: tuple[Endpoint, ...]
     source: str
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,7 +129,7 @@ def test_bind_is_where_routes_listen_that_name_no_address(configure: Configure) 
         "a:80": "127.0.0.1:80 [::1]:80=a:1",
         ":81": "127.0.0.1:81 [::1]:81=b:1",
         ":82": ":82=c:1",
-        ":83": "10.0.0.1:83=d:1",
+        "10.0.0.1:83": "10.0.0.1:83=d:1",
     }
 
 
@@ -248,3 +248,27 @@ def test_link_to_follow_says_so(configure: Configure) -> None:
     environ = {"A_PORT_80_TCP": "tcp://172.17.0.2:80", "A_PORT_80_TCP_ADDR": "172.17.0.2", "A_NAME": "/me/a"}
 
     assert reasons(configure(environ)) == {"A_PORT_80_TCP": ("a:80", "follows a in /etc/hosts")}
+
+
+def test_a_name_does_not_hang_on_other_routes(configure: Configure) -> None:
+    """A route that shares its port has the name that it has alone; an address of its LISTEN is always part of it."""
+    words = ["127.0.0.1:80=a:1", "127.0.0.2:80=b:1", "[fd00::1]:80=c:1", "0.0.0.0:81=d:1", "*:82=e:1", ":83=f:1"]
+    alone = [names(configure({"AMBASSADOR_ROUTES": word})) for word in words]
+    together = names(configure({"AMBASSADOR_ROUTES": " ".join(words)}))
+
+    assert together == {name: what for found in alone for name, what in found.items()}
+    assert set(together) == {"127.0.0.1:80", "127.0.0.2:80", "[fd00::1]:80", "0.0.0.0:81", ":82", ":83"}
+
+
+def test_a_name_has_alias_and_address(configure: Configure) -> None:
+    """An explicit route that keeps a link's alias and names an address has both in its name."""
+    environ = {"WEB_PORT_80_TCP": "tcp://web:80", "AMBASSADOR_BIND": "127.0.0.1"}
+    routes = {"AMBASSADOR_ROUTES": "10.0.0.1:80=a:1 [fd00::1]:80=b:1 80=web:80"}
+
+    assert set(names(configure(environ | routes))) == {"web:10.0.0.1:80", "web:[fd00::1]:80", "web:80"}
+
+
+def test_a_merged_route_has_the_widest_address(configure: Configure) -> None:
+    """Of routes that are one, the name has an address only where each of them names one, and then the widest."""
+    assert set(names(configure({"AMBASSADOR_ROUTES": "127.0.0.1:80=a:1 0.0.0.0:80=a:1"}))) == {"0.0.0.0:80"}
+    assert set(names(configure({"AMBASSADOR_ROUTES": "127.0.0.1:80=a:1 80=a:1"}))) == {":80"}
