@@ -177,10 +177,10 @@ def _complain(text: str) -> None:
 
 def _tunnel_problems(settings: Settings) -> Sequence[Problem]:
     """Say what is wrong with the files of a tunnel."""
-    from ambassador.server.wiring import tunnel_credentials
+    from ambassador.server.tunnels import Tunnels
 
     try:
-        tunnel_credentials(settings)
+        Tunnels(settings)
     except ConfigurationError as error:
         return error.problems
     return ()

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ambassador.config.by_route import applied
+from ambassador.config.problems import shown
+from ambassador.config.settings import Settings
 from ambassador.net.address import Address, listen_text
 from ambassador.upstream.resolve import HostsFile, candidates
 
@@ -29,7 +32,7 @@ def run(configuration: Configuration, *, as_json: bool, dial: bool = False) -> i
     With *dial* every address of every upstream is tried; return 1 if a route has none that could be reached.
     """
     hosts = HostsFile()
-    routes = [_describe(route, hosts) for route in configuration.routes]
+    routes = [_describe(route, hosts, configuration.settings) for route in configuration.routes]
     if dial:
         _dial_all(routes)
     decisions = [
@@ -45,12 +48,13 @@ def run(configuration: Configuration, *, as_json: bool, dial: bool = False) -> i
     return 1 if dial and not all(reached) else 0
 
 
-def _describe(route: Route, hosts: HostsFile) -> dict[str, Any]:
+def _describe(route: Route, hosts: HostsFile, settings: Settings) -> dict[str, Any]:
     return {
         "route": route.name,
         "listen": [listen_text(address) for address in route.listen],
         "source": route.source,
         "upstream": [_resolve(endpoint, hosts) for endpoint in route.endpoints],
+        "settings": [found._asdict() for found in applied(settings, Settings(), route)],
     }
 
 
@@ -101,6 +105,9 @@ def _text(routes: list[dict[str, Any]], decisions: list[dict[str, Any]], warning
         for upstream in route["upstream"]:
             lines.append(f"    to {upstream['endpoint']}{_resolved_text(upstream)}")
             lines.extend(f"        {_dial_text(dialled)}" for dialled in upstream.get("dialled", []))
+        lines.extend(
+            f"    {found['setting']} {shown(found['value'])} (by {shown(found['by'])})" for found in route["settings"]
+        )
         merged = [decision for decision in decisions if decision["route"] == route["route"]][1:]
         lines.extend(f"    {decision['variable']}={decision['value']}: {decision['reason']}" for decision in merged)
     ignored = [decision for decision in decisions if decision["route"] is None]

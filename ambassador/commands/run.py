@@ -55,7 +55,7 @@ def run(configuration: Configuration) -> int:
 
 def _limit_warning(configuration: Configuration) -> Iterator[str]:
     """Warn if fewer connections are possible than the setting asks for."""
-    asked, possible = configuration.settings.max_connections, claim_files(configuration).connections
+    asked, possible = configuration.settings.max_connections.default, claim_files(configuration).connections
     if asked is not None and asked > possible:
         yield (
             f"AMBASSADOR_MAX_CONNECTIONS={asked}: the open-files limit allows {possible} per process; raise it with "

@@ -11,7 +11,7 @@ from ambassador.config.links import find_links
 from ambassador.config.merge import merge
 from ambassador.config.no_routes import no_route
 from ambassador.config.routes_setting import ROUTES, explicit_routes
-from ambassador.config.rules import admin_problems, tunnel_problems, warnings
+from ambassador.config.rules import admin_problems, tunnel_problems, unfit_exceptions, warnings
 from ambassador.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -72,9 +72,13 @@ def read(
         problems += [*merged.problems, *admin_problems(settings, merged.routes, merged.decisions)]
         if not merged.routes and not (found.problems or wrong_routes or merged.problems):
             problems.append(no_route(environ, hosts, found.ignored, settings.links))
+    unfit: list[str] = []
+    if not (reading.failed & _ROUTING or found.problems or wrong_routes or merged.problems):
+        open_ones, unfit = unfit_exceptions(settings, merged.routes, given=reading.given)
+        problems += open_ones
     if not any(name.startswith("tunnel") for name in reading.failed):
         problems += tunnel_problems(settings, python=python) or (examine(settings) if examine is not None else ())
     if problems:
         raise ConfigurationError(tuple(problems))
     said = warnings(settings, given=reading.given, aliases=[link.alias for link in found.links])
-    return Configuration(settings, merged.routes, decisions, (*found.warnings, *said))
+    return Configuration(settings, merged.routes, decisions, (*found.warnings, *said, *unfit))

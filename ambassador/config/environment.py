@@ -12,7 +12,7 @@ from ambassador.config import parsers
 from ambassador.config.files import read_small
 from ambassador.config.links import link_name
 from ambassador.config.names import bare_name, docker_aliases
-from ambassador.config.problems import MASK, Invalid, left_in, path_shown, shown
+from ambassador.config.problems import MASK, Invalid, Several, left_in, path_shown, shown
 from ambassador.config.settings import NAMES, PREFIX, Settings
 from ambassador.errors import Problem
 
@@ -99,7 +99,8 @@ def _validate(reading: Reading, texts: dict[str, str], environ: Mapping[str, str
             reading.failed.add(name)
             # Only the functions of parsers.py refuse a text; this is where pydantic keeps what they raised.
             invalid = left_in(texts[name]) or details["ctx"]["error"]
-            reading.problems.append(_problem(variable, environ[variable].strip(), invalid))
+            each = invalid.each if isinstance(invalid, Several) else (invalid,)
+            reading.problems += (_problem(variable, environ[variable].strip(), one) for one in each)
         reading.settings = Settings.model_validate(
             {name: text for name, text in texts.items() if name not in reading.failed}
         )

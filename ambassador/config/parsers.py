@@ -73,8 +73,10 @@ def on_off(text: str) -> bool:
     return choice("on", "off")(text) == "on"
 
 
-def connections(text: str) -> int:
-    """Read how many connections there may be."""
+def connections(text: str) -> int | None:
+    """Read how many connections there may be; None for `auto`, as many as the open-files limit allows."""
+    if text.lower() == "auto":
+        return None
     if not re.fullmatch(r"0*[1-9][0-9]{0,8}", text):
         raise Invalid("invalid number of connections", "expected a whole number from 1 to 999999999")
     return int(text.lstrip("0"))
@@ -120,8 +122,15 @@ def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
     return tuple(map(_network, _items(text, "10.0.0.0/8,fd00::/8")))
 
 
+def networks_or(none: str) -> Callable[[str], tuple[IPv4Network | IPv6Network, ...]]:
+    """Return a function that reads networks, or the word *none* for the default, which is that none are named."""
+    return lambda text: () if text.lower() == none else networks(text)
+
+
 def peers(text: str) -> tuple[str, ...]:
-    """Read the DNS or URI names of a tunnel's peers."""
+    """Read the DNS or URI names of a tunnel's peers, or `off`: none are named, the default."""
+    if text.lower() == "off":
+        return ()
     return tuple(map(_peer, _items(text, "ambassador.example,spiffe://example/ambassador")))
 
 

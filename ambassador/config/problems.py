@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from ambassador.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # Characters: enough for three endpoints, few enough that what is wrong is still on the same screen line or the next.
 LONGEST = 120
@@ -23,6 +27,14 @@ class Invalid(ValueError):  # noqa: N818 - it becomes a Problem of a Configurati
     def of(self, variable: str, value: str) -> Problem:
         """Make a problem of *variable*, whose *value* is shown without passwords, as far as it fits."""
         return Problem(variable, shown(value), self.wrong, self.right)
+
+
+class Several(Invalid):
+    """Several things that are wrong with one value."""
+
+    def __init__(self, each: Sequence[Invalid]) -> None:
+        super().__init__("; ".join(map(str, each)), "")
+        self.each = tuple(each)
 
 
 def left_in(value: str) -> Invalid | None:

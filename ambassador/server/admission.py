@@ -29,8 +29,26 @@ if TYPE_CHECKING:
 MOST_PENDING = 1024
 
 
+class Pending:
+    """The admissions that are under way, of all routes of a process; beyond *most* of them the oldest goes."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held: dict[Admission, None] = {}
+
+    def add(self, admission: Admission) -> None:
+        """Hold an admission that has begun."""
+        self._held[admission] = None
+        if len(self._held) > self._most:
+            next(iter(self._held)).crowded_out()
+
+    def remove(self, admission: Admission) -> None:
+        """Let go of an admission that is over."""
+        self._held.pop(admission, None)
+
+
 class Gate:
-    """What every client of a process has to pass.
+    """What every client of a route has to pass.
 
     Attributes:
         guarded: somebody may be refused, or has something to prove.
@@ -38,7 +56,7 @@ class Gate:
 
     def __init__(
         self, *, allow: tuple[Network, ...], proxy_from: tuple[Network, ...], credentials: Credentials | None,
-        timeout: float, clock: Clock, deadlines: Deadlines, most_pending: int,
+        timeout: float, clock: Clock, deadlines: Deadlines, pending: Pending,
     ) -> None:  # fmt: skip
         self.allow = allow
         self.proxy_from = proxy_from
@@ -47,8 +65,7 @@ class Gate:
         self.guarded = bool(allow or proxy_from or credentials)
         self._clock = clock
         self._deadlines = deadlines
-        self._most_pending = most_pending
-        self._pending: dict[Admission, None] = {}
+        self._pending = pending
 
     def refuses(self, peer: str) -> bool:
         """Tell whether connections from *peer* are not allowed at all."""
@@ -63,14 +80,12 @@ class Gate:
 
     def begun(self, admission: Admission) -> None:
         """Hold an admission that has begun; the oldest goes when there are too many."""
-        self._pending[admission] = None
         self._deadlines.set(admission, self._clock.time() + self.timeout)
-        if len(self._pending) > self._most_pending:
-            next(iter(self._pending)).crowded_out()
+        self._pending.add(admission)
 
     def over(self, admission: Admission) -> None:
         """Let go of an admission that is over."""
-        self._pending.pop(admission, None)
+        self._pending.remove(admission)
         self._deadlines.clear(admission)
 
 

@@ -16,6 +16,7 @@ from ambassador.net.address import listen_text
 from ambassador.server import reload
 from ambassador.server.listener import Listener
 from ambassador.server.routing import Routing
+from ambassador.server.timeouts import cut_late
 
 if TYPE_CHECKING:
     import socket
@@ -110,10 +111,8 @@ class Process:
         self.state = State.SERVING
         ready()
         self._sweep()
-        credentials = self._wiring.credentials
-        if credentials is not None:
-            reload.watch(credentials, self._loop)
-        if self._wiring.timeouts.pause:
+        reload.watch(self._wiring.tunnels, self._loop)
+        if self._wiring.timeouts_pause:
             self._cut_late()
         await self._stopped.wait()
         self.state = State.STOPPED
@@ -148,7 +147,7 @@ class Process:
 
     def reload(self) -> None:
         """Read keys and certificates again."""
-        reload.reload(self._wiring.credentials, force=True)
+        reload.reload(self._wiring.tunnels, force=True)
 
     def not_ready(self) -> str | None:
         """Say why this process should not be sent traffic; None when it should."""
@@ -183,8 +182,8 @@ class Process:
 
     def _cut_late(self) -> None:
         # Scheduled first: whatever goes wrong in one round, there is a next.
-        self._loop.call_later(self._wiring.timeouts.pause, self._cut_late)
-        self._wiring.timeouts.cut_late(self.connections.live.values(), time.monotonic())
+        self._loop.call_later(self._wiring.timeouts_pause, self._cut_late)
+        cut_late(self.connections.live.values(), time.monotonic())
 
     def _sweep(self) -> None:
         self._loop.call_later(_SWEEP_SECONDS, self._sweep)

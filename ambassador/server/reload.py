@@ -9,7 +9,11 @@ import structlog
 from ambassador.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ambassador.errors import Problem
     from ambassador.net.clock import Clock
+    from ambassador.server.tunnels import Tunnels
     from ambassador.tunnel import Credentials
 
 log = structlog.get_logger()
@@ -18,25 +22,30 @@ log = structlog.get_logger()
 _LOOK_EVERY = 5.0
 
 
-def reload(credentials: Credentials | None, *, force: bool) -> None:
-    """Read keys and certificates if they changed, or if *force*; broken new ones are refused, and the old stay."""
-    if credentials is None:
-        return
-    try:
-        changed = credentials.reload(force=force)
-    except ConfigurationError as error:
-        for problem in error.problems:
-            log.warning("tunnel.reload_failed", variable=problem.variable, problem=str(problem))
-    else:
-        if changed:
-            log.info("tunnel.reloaded")
+def reload(tunnels: Iterable[Credentials], *, force: bool) -> None:
+    """Read keys and certificates if they changed, or if *force*; broken new ones are refused, and the old stay.
+
+    Both ends of a tunnel and all choices of peers have the same files: each problem is told once.
+    """
+    changed = False
+    problems: dict[Problem, None] = {}
+    for credentials in tunnels:
+        try:
+            changed = credentials.reload(force=force) or changed
+        except ConfigurationError as error:
+            problems.update(dict.fromkeys(error.problems))
+    for problem in problems:
+        log.warning("tunnel.reload_failed", variable=problem.variable, problem=str(problem))
+    if changed:
+        log.info("tunnel.reloaded")
 
 
-def watch(credentials: Credentials, clock: Clock) -> None:
-    """Look for changed files for as long as the event loop turns."""
-    clock.call_later(_LOOK_EVERY, _look, credentials, clock)
+def watch(tunnels: Tunnels, clock: Clock) -> None:
+    """Look for changed files for as long as the event loop turns, where there are any."""
+    if any(True for _ in tunnels):
+        clock.call_later(_LOOK_EVERY, _look, tunnels, clock)
 
 
-def _look(credentials: Credentials, clock: Clock) -> None:
-    watch(credentials, clock)  # first: whatever goes wrong in one look, there is a next
-    reload(credentials, force=False)
+def _look(tunnels: Tunnels, clock: Clock) -> None:
+    watch(tunnels, clock)  # first: whatever goes wrong in one look, there is a next
+    reload(tunnels, force=False)

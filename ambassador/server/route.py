@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ambassador.server.admission import Gate
     from ambassador.server.connections import Connections
     from ambassador.server.listener import Listener
+    from ambassador.server.timeouts import Timeouts
     from ambassador.upstream.upstream import Upstream
 
 
@@ -32,6 +33,7 @@ class ServedRoute:
         proxy_protocol: the version of the PROXY header that upstreams are sent, or off.
         access_log: writes a connection's line; None for no lines.
         keepalive: idle seconds before the kernel probes a silent upstream; 0 for never.
+        timeouts: how long its connections may be idle, half-closed, and there at all.
         debug: whether each step of a connection is logged.
     """
 
@@ -44,6 +46,7 @@ class ServedRoute:
     proxy_protocol: Literal["off", "v1", "v2"]
     access_log: Callable[..., object] | None
     keepalive: float
+    timeouts: Timeouts
     debug: bool = False
     counters: RouteCounters = field(default_factory=RouteCounters)
     listeners: list[Listener] = field(default_factory=list)

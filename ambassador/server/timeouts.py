@@ -20,24 +20,29 @@ _JITTER = 0.1
 _GOLDEN_RATIO = 0.618034
 
 
+def pause(timeouts: Iterable[float]) -> float:
+    """Return how long to wait between two looks at all connections, given all timeouts; 0 where none is on."""
+    shortest = min((seconds for seconds in timeouts if seconds), default=0.0)
+    return min(_LONGEST_PAUSE, max(_SHORTEST_PAUSE, shortest / _LOOKS)) if shortest else 0.0
+
+
+def cut_late(connections: Iterable[Connection], now: float) -> None:
+    """Reset every connection whose time is up by its route: a cut is never an orderly end."""
+    for connection in list(connections):
+        end = connection.route.timeouts.over(connection, now)
+        if end is not None:
+            connection.cut(end)
+
+
 class Timeouts:
-    """Find the connections whose time is up. All values are in seconds, and 0 is off."""
+    """Tell whose time is up on a route. All values are in seconds, and 0 is off."""
 
     def __init__(self, *, idle: float, half_close: float, lifetime: float) -> None:
         self.idle = idle
         self.half_close = half_close
         self.lifetime = lifetime
-        shortest = min((seconds for seconds in (idle, half_close, lifetime) if seconds), default=0.0)
-        self.pause = min(_LONGEST_PAUSE, max(_SHORTEST_PAUSE, shortest / _LOOKS)) if shortest else 0.0
 
-    def cut_late(self, connections: Iterable[Connection], now: float) -> None:
-        """Reset every connection whose time is up: a cut is never an orderly end."""
-        for connection in list(connections):
-            end = self._late(connection, now)
-            if end is not None:
-                connection.cut(end)
-
-    def _late(self, connection: Connection, now: float) -> End | None:
+    def over(self, connection: Connection, now: float) -> End | None:
         """Return the end that a connection has come to, if it has."""
         if self.lifetime and now - connection.started >= self.lifetime * _stretch(connection.id):
             return End.MAX_LIFETIME

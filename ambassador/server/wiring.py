@@ -13,11 +13,12 @@ from ambassador.net.limits import divide, raise_files_limit
 from ambassador.net.poller import Poller
 from ambassador.net.sockets import bind
 from ambassador.relay import Pipes
-from ambassador.server.admission import MOST_PENDING, Gate
+from ambassador.server.admission import MOST_PENDING, Gate, Pending
 from ambassador.server.connections import Connections
 from ambassador.server.route import ServedRoute
 from ambassador.server.self_dials import SelfDials
-from ambassador.server.timeouts import Timeouts
+from ambassador.server.timeouts import Timeouts, pause
+from ambassador.server.tunnels import Tunnels
 from ambassador.upstream.resolve import Resolver
 from ambassador.upstream.upstream import DialContext, Upstream
 
@@ -28,9 +29,7 @@ if TYPE_CHECKING:
 
     from ambassador.config.configuration import Configuration
     from ambassador.config.routes import Route
-    from ambassador.config.settings import Settings
     from ambassador.net.limits import Limits
-    from ambassador.tunnel import Credentials
 
 
 class Wiring:
@@ -50,37 +49,31 @@ class Wiring:
         self.configuration = configuration
         self.settings = settings = configuration.settings
         self.loop = loop
-        self.credentials = tunnel_credentials(settings)
+        self.tunnels = Tunnels(settings)
         self.limits = claim_files(configuration)
         self.poller = Poller(loop)
-        limit = settings.max_connections or self.limits.connections
+        limit = settings.max_connections.default or self.limits.connections
         self.connections = Connections(min(limit, self.limits.connections))
         self.pipes = Pipes(max(1, self.limits.pipes // share))
-        self.timeouts = Timeouts(
-            idle=settings.idle_timeout, half_close=settings.half_close_timeout, lifetime=settings.max_lifetime
+        self.timeouts_pause = pause(
+            seconds
+            for setting in (settings.idle_timeout, settings.half_close_timeout, settings.max_lifetime)
+            for seconds in setting.values()
         )
-        self.self_dials = SelfDials(self.connections, reach=settings.connect_timeout)
+        self.self_dials = SelfDials(self.connections, reach=max(settings.connect_timeout.values()))
         self.next_id = next_id or itertools.count(1).__next__
-        deadlines = Deadlines(loop)
+        self._deadlines = Deadlines(loop)
         self._dials = DialContext(
             poller=self.poller,
             clock=loop,
-            deadlines=deadlines,
+            deadlines=self._deadlines,
             resolver=Resolver(loop),
             own=self.self_dials,
             delay_acknowledgement=share == 1,
         )
-        self._gate = Gate(
-            allow=settings.allow,
-            proxy_from=settings.proxy_protocol_from,
-            credentials=self.credentials if settings.tunnel == "source" else None,
-            timeout=settings.connect_timeout,
-            clock=loop,
-            deadlines=deadlines,
-            most_pending=max(1, min(MOST_PENDING, (self.connections.limit or MOST_PENDING) // 4)),
-        )
+        self._pending = Pending(max(1, min(MOST_PENDING, (self.connections.limit or MOST_PENDING) // 4)))
         # Bound once: a logger that is not would be bound anew for every line.
-        self._access_log = structlog.get_logger().bind().info if settings.access_log else None
+        self._access_log = structlog.get_logger().bind().info
 
     def served(self, route: Route) -> ServedRoute:
         """Make what serves a route."""
@@ -88,8 +81,8 @@ class Wiring:
         upstream = Upstream(
             route,
             self._dials,
-            timeout=settings.connect_timeout,
-            credentials=self.credentials if settings.tunnel == "target" else None,
+            timeout=settings.connect_timeout.of(route),
+            credentials=self.tunnels.of(route, "target"),
         )
         return ServedRoute(
             configured=route,
@@ -97,11 +90,28 @@ class Wiring:
             poller=self.poller,
             connections=self.connections,
             pipes=self.pipes,
-            gate=self._gate,
-            proxy_protocol=settings.proxy_protocol,
-            access_log=self._access_log,
+            gate=self._gate(route),
+            proxy_protocol=settings.proxy_protocol.of(route),
+            access_log=self._access_log if settings.access_log.of(route) else None,
             keepalive=settings.keepalive,
+            timeouts=Timeouts(
+                idle=settings.idle_timeout.of(route),
+                half_close=settings.half_close_timeout.of(route),
+                lifetime=settings.max_lifetime.of(route),
+            ),
             debug=settings.log_level == "debug",
+        )
+
+    def _gate(self, route: Route) -> Gate:
+        """Make what the clients of a route have to pass; how many may be at it is for all routes together."""
+        return Gate(
+            allow=self.settings.allow.of(route),
+            proxy_from=self.settings.proxy_protocol_from.of(route),
+            credentials=self.tunnels.of(route, "source"),
+            timeout=self.settings.connect_timeout.of(route),
+            clock=self.loop,
+            deadlines=self._deadlines,
+            pending=self._pending,
         )
 
     def close(self) -> None:
@@ -113,28 +123,6 @@ class Wiring:
 def claim_files(configuration: Configuration) -> Limits:
     """Raise this process's limit of open files to what the kernel allows, and divide it up for a configuration."""
     return divide(raise_files_limit(), listeners=sum(len(route.listen) for route in configuration.routes))
-
-
-def tunnel_credentials(settings: Settings) -> Credentials | None:
-    """Read the keys or certificates of a tunnel; None where there is none.
-
-    Raises:
-        ConfigurationError: the files cannot serve.
-    """
-    if settings.tunnel == "off":
-        return None
-    from ambassador.tunnel import Credentials, TunnelFiles
-
-    return Credentials(
-        TunnelFiles(
-            server_side=settings.tunnel == "source",
-            key=settings.tunnel_key_file,
-            certificate=settings.tunnel_cert_file,
-            private_key=settings.tunnel_private_key_file,
-            authority=settings.tunnel_ca_file,
-            peers=settings.tunnel_peers,
-        )
-    )
 
 
 def bind_all(configuration: Configuration) -> dict[str, list[socket.socket]]:

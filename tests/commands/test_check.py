@@ -68,6 +68,22 @@ def test_text_names_routes_and_what_is_ignored() -> None:
     assert "KUBERNETES_PORT_443_TCP" in ignored
 
 
+def test_exceptions_are_told_with_their_items() -> None:
+    """For each route text and JSON have the settings that are not the table's, and the item that makes them so."""
+    settings = {"AMBASSADOR_IDLE_TIMEOUT": "5m db=0", "AMBASSADOR_ALLOW": "web:*=10.0.0.0/8, fd00::/8"}
+    _, out, _ = command("check", "--json", env={**VARIABLES, **settings})
+    assert {route["route"]: route["settings"] for route in json.loads(out)["routes"]} == {
+        "db:5432": [{"setting": "IDLE_TIMEOUT", "value": "0", "by": "db=0"}],
+        "web:8080": [
+            {"setting": "IDLE_TIMEOUT", "value": "5m", "by": "5m"},
+            {"setting": "ALLOW", "value": "10.0.0.0/8,fd00::/8", "by": "web:*=10.0.0.0/8,fd00::/8"},
+        ],
+    }
+    _, out, _ = command("check", env={**VARIABLES, **settings})
+    assert "    IDLE_TIMEOUT 0 (by db=0)\n" in out
+    assert "    IDLE_TIMEOUT 5m (by 5m)\n    ALLOW 10.0.0.0/8,fd00::/8 (by web:*=10.0.0.0/8,fd00::/8)\n" in out
+
+
 def test_text_names_every_variable_once() -> None:
     """A variable whose route another one made is there too, and one that is not served is told of once."""
     _, out, _ = command("check", env={**VARIABLES, "WWW_PORT_8080_TCP": VARIABLES["WEB_PORT_8080_TCP"]})

@@ -29,7 +29,7 @@ PEERS = {"AMBASSADOR_TUNNEL_PEERS": "a.example"}
 @pytest.mark.parametrize("role", ["source", "target"])
 def test_tunnel_with_one_kind_of_proof(configure: Configure, files: dict[str, str], role: str) -> None:
     """A tunnel has a key, or certificates with or without peers; the files are not looked at here."""
-    assert configure(LINK | files | {"AMBASSADOR_TUNNEL": role}).settings.tunnel == role
+    assert configure(LINK | files | {"AMBASSADOR_TUNNEL": role}).settings.tunnel.default == role
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from ambassador.net.poller import Poller
 from ambassador.net.proxy_protocol import Header, ProxyHeaderError, decode, encode
 from ambassador.net.tcp import reset_on_close
 from ambassador.relay import Leg
-from ambassador.server.admission import Gate
+from ambassador.server.admission import Gate, Pending
 from tests.support.clock import FakeClock
 from tests.support.deadline import PATIENCE, eventually
 from tests.support.net import LOCAL, final_error, pair, reset
@@ -157,7 +157,7 @@ class AdmissionMachine(RuleBasedStateMachine):
         self.deadlines = Deadlines(self.clock)
         self.gate = Gate(
             allow=(), proxy_from=(ipaddress.ip_network("127.0.0.0/8"),), credentials=None, timeout=_TIMEOUT,
-            clock=self.clock, deadlines=self.deadlines, most_pending=_MOST,
+            clock=self.clock, deadlines=self.deadlines, pending=Pending(_MOST),
         )  # fmt: skip
         self.clients: list[Client] = []
 
@@ -242,7 +242,7 @@ class AdmissionMachine(RuleBasedStateMachine):
         """The gate holds those who have no answer, never too many, and each has its deadline, and nobody else has."""
         pending = self.which(lambda client: client.pending)
         assert len(pending) <= _MOST
-        assert list(self.gate._pending) == [client.admission for client in pending]
+        assert list(self.gate._pending._held) == [client.admission for client in pending]
         assert self.deadlines._when == {client.admission: client.deadline for client in pending}
 
     @invariant()
@@ -260,7 +260,7 @@ class AdmissionMachine(RuleBasedStateMachine):
             self.wait(_TIMEOUT + 2 * TICK)
             self.answers_are_right()
             self.the_gate_holds_who_is_pending()
-            assert self.gate._pending == {}
+            assert self.gate._pending._held == {}
             assert self.clock.timers == []
             for client in self.which(lambda client: not client.header and not client.gone):
                 assert final_error(client.theirs) is ConnectionResetError
