@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import json
+import os
 import socket
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from ambassador.config.configuration import Configuration
     from ambassador.config.routes import Endpoint, Route
 
-# Threads: enough that the black holes of a large configuration cost a few timeouts.
+# Enough that the black holes of a large configuration cost a few timeouts.
 _DIALS_AT_ONCE = 32
 # For each address, in seconds: a lost SYN is sent again after one (RFC 6298).
 DIAL_TIMEOUT = 3.0
@@ -34,7 +36,7 @@ def run(configuration: Configuration, *, as_json: bool, dial: bool = False) -> i
     hosts = HostsFile()
     routes = [_describe(route, hosts, configuration.settings) for route in configuration.routes]
     if dial:
-        _dial_all(routes)
+        asyncio.run(_dial_all(routes))
     decisions = [
         {"variable": decision.variable, "value": decision.value, "route": decision.route, "reason": decision.reason}
         for decision in configuration.decisions
@@ -70,28 +72,53 @@ def _resolve(endpoint: Endpoint, hosts: HostsFile) -> dict[str, Any]:
     return {**answer, "resolves_to": list(found.addresses), "by": found.by}
 
 
-def _dial_all(routes: list[dict[str, Any]]) -> None:
+async def _dial_all(routes: list[dict[str, Any]]) -> None:
     """Try every address that was found, many at the same time: black holes cost one timeout, not one each."""
-    with ThreadPoolExecutor(_DIALS_AT_ONCE) as pool:
+    gate = asyncio.Semaphore(_DIALS_AT_ONCE)
+    async with asyncio.TaskGroup() as dials:
         for route in routes:
             for upstream in route["upstream"]:
                 port = int(upstream["endpoint"].rpartition(":")[2])
-                upstream["dialled"] = [pool.submit(_dial, host, port) for host in upstream["resolves_to"]]
-        for route in routes:
-            for upstream in route["upstream"]:
-                upstream["dialled"] = [answer.result() for answer in upstream["dialled"]]
+                upstream["dialled"] = [{"address": str(Address(host, port))} for host in upstream["resolves_to"]]
+                for host, dialled in zip(upstream["resolves_to"], upstream["dialled"], strict=True):
+                    dials.create_task(_dial(host, port, gate, dialled), name=dialled["address"])
 
 
-def _dial(host: str, port: int) -> dict[str, Any]:
-    """Connect once, and say how long it took or why it failed."""
-    address = str(Address(host, port))
-    started = time.monotonic()
-    try:
-        socket.create_connection((host, port), DIAL_TIMEOUT).close()
-    except OSError as error:
-        reason = f"no answer in {DIAL_TIMEOUT:g} s" if isinstance(error, TimeoutError) else error.strerror or str(error)
-        return {"address": address, "error": reason}
-    return {"address": address, "connect_ms": round((time.monotonic() - started) * 1000, 3)}
+async def _dial(host: str, port: int, gate: asyncio.Semaphore, dialled: dict[str, Any]) -> None:
+    """Connect once, and note how long it took or why it failed."""
+    async with gate:
+        started = time.monotonic()
+        try:
+            await _connect(host, port)
+        except OSError as error:
+            late = isinstance(error, TimeoutError) and not error.errno
+            dialled["error"] = f"no answer in {DIAL_TIMEOUT:g} s" if late else error.strerror or str(error)
+        else:
+            dialled["connect_ms"] = round((time.monotonic() - started) * 1000, 3)
+
+
+async def _connect(host: str, port: int) -> None:
+    """Connect, and close at once.
+
+    asyncio's own looks an address with a scope up in a thread, which there may not be.
+
+    Raises:
+        OSError: there is no connection; TimeoutError without a number: no answer in time.
+    """
+    loop, writable = asyncio.get_running_loop(), asyncio.Event()
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as sock:
+        sock.setblocking(False)  # noqa: FBT003 - the name of it
+        number = sock.connect_ex((host, port))
+        if number == errno.EINPROGRESS:
+            loop.add_writer(sock, writable.set)
+            try:
+                async with asyncio.timeout(DIAL_TIMEOUT):
+                    await writable.wait()
+            finally:
+                loop.remove_writer(sock)
+            number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if number:
+        raise OSError(number, os.strerror(number))
 
 
 def _dials(route: dict[str, Any]) -> list[dict[str, Any]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -34,22 +34,21 @@ def run() -> int:
     """
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        threading.Thread(target=_echo_clients, args=(server,), daemon=True).start()
         server_port = server.getsockname()[1]
         source_port, target_port = _free_port(), _free_port()
         click.echo(f"server             an echo server listens on 127.0.0.1:{server_port}")
         stack.enter_context(_ambassador("source", source_port, server_port))
         stack.enter_context(_ambassador("target", target_port, source_port))
-        return _talk(target_port)
+        return _talk(server, target_port)
 
 
-def _talk(port: int) -> int:
-    """Act as the application: send, end the stream, and read what comes back."""
+def _talk(server: socket.socket, port: int) -> int:
+    """Act as server and application: send, end the stream, and read what comes back."""
     payload = os.urandom(_PAYLOAD_BYTES)
     click.echo(f"client             connects to 127.0.0.1:{port}, which is the target ambassador")
     started = time.monotonic()
     try:
-        back = _exchange(port, payload)
+        back = asyncio.run(_exchange(server, port, payload))
     except OSError as error:
         raise StartError(f"the link broke: {error}") from error
     seconds = time.monotonic() - started
@@ -62,31 +61,29 @@ def _talk(port: int) -> int:
     return 1
 
 
-def _exchange(port: int, payload: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), _PATIENCE) as client:
-        sender = threading.Thread(target=_send_all, args=(client, payload), daemon=True)
-        sender.start()
-        back = b"".join(iter(lambda: client.recv(1 << 20), b""))
-        sender.join(_PATIENCE)
+async def _exchange(listener: socket.socket, port: int, payload: bytes) -> bytes:
+    """Serve echo on *listener*, and send the payload to it through *port*; return what comes back."""
+    server = await asyncio.start_server(_echo, sock=listener.dup())
+    async with asyncio.timeout(_PATIENCE), server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        with contextlib.closing(writer):
+            _, back = await asyncio.gather(_send_all(writer, payload), reader.read())
     return back
 
 
-def _send_all(client: socket.socket, payload: bytes) -> None:
+async def _send_all(writer: asyncio.StreamWriter, payload: bytes) -> None:
     with contextlib.suppress(OSError):  # the receiving side reports it
-        client.sendall(payload)
-        client.shutdown(socket.SHUT_WR)
+        writer.write(payload)
+        writer.write_eof()
+        await writer.drain()
 
 
-def _echo_clients(server: socket.socket) -> None:
-    """Send each client its bytes back, until its end of stream."""
-    while True:
-        try:
-            client, _ = server.accept()
-        except OSError:  # pragma: no cover - only where this thread sees the end of the demo
-            return
-        with client:
-            while data := client.recv(1 << 16):
-                client.sendall(data)
+async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Send a client its bytes back, until its end of stream."""
+    with contextlib.closing(writer):
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
 
 
 @contextlib.contextmanager

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import gc
 import importlib
 import os
+import threading
 from typing import TYPE_CHECKING
 
 import structlog
@@ -97,11 +99,10 @@ async def _serve(configuration: Configuration, output: Output) -> int:
 async def _load_and_serve_admin(process: Process, sock: socket.socket) -> None:
     """Serve the admin address of a single process until cancelled. Owns *sock*.
 
-    aiohttp takes a tenth of a second to import, which a thread does while the routes are served already; whoever asks
-    in the meantime waits in the accept queue.
+    Whoever asks before it is loaded waits in the accept queue.
     """
     try:
-        await asyncio.get_running_loop().run_in_executor(None, importlib.import_module, "ambassador.admin.server")
+        await _load_admin()
         await _serve_admin(
             process.configuration.settings.admin_token, LocalOverview(process), sock, process.limits.admin
         )
@@ -111,6 +112,27 @@ async def _load_and_serve_admin(process: Process, sock: socket.socket) -> None:
         process.drain("admin failed")
     finally:
         sock.close()
+
+
+async def _load_admin() -> None:
+    """Import aiohttp, which takes a tenth of a second, in a thread while the routes are served already.
+
+    Where no thread can be had nothing is done here: the import then holds up the event loop. A thread of our own, since
+    an executor keeps its thread for good, and wants another to end it. What goes wrong does so again in the importer.
+    """
+    loop, over = asyncio.get_running_loop(), asyncio.Event()
+
+    def load() -> None:
+        with contextlib.suppress(Exception):
+            importlib.import_module("ambassador.admin.server")
+        with contextlib.suppress(RuntimeError):  # the process ended meanwhile
+            loop.call_soon_threadsafe(over.set)
+
+    try:
+        threading.Thread(target=load, name="load admin").start()
+    except RuntimeError:
+        return
+    await over.wait()
 
 
 async def _serve_admin(token: str | None, overview: Overview, sock: socket.socket, limit: int) -> None:

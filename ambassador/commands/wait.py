@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ambassador.commands import healthcheck
+from ambassador.upstream.helper import look_up_apart
+from ambassador.upstream.name_service import look_up
 from ambassador.upstream.resolve import HostsFile, candidates
 
 if TYPE_CHECKING:
@@ -20,12 +22,21 @@ if TYPE_CHECKING:
     from ambassador.config.routes import Endpoint, Route
     from ambassador.net.address import Address
 
+    # Asks for the addresses of a name, and is told for how many seconds it may.
+    Ask = Callable[[str, float], tuple[str, ...]]
+    # Looks for one thing, for so many seconds; returns what is missing, as text, or None.
+    Look = Callable[[float, Ask], str | None]
+
 # Seconds between two looks: a script does not notice them, and neither does the server.
 _PAUSE = 0.2
 # Seconds for one address: a lost SYN is sent again after one (RFC 6298).
 _ATTEMPT = 2.0
 # Seconds for one look at what is there already, where no time is given.
 _LEAST = 0.1
+
+
+def _look_up(name: str, _left: float) -> tuple[str, ...]:
+    return look_up(name)
 
 
 class _Search(threading.Thread):
@@ -35,15 +46,15 @@ class _Search(threading.Thread):
         missing: what is missing, as text; None once it was there.
     """
 
-    def __init__(self, missing: str, look: Callable[[float], str | None], deadline: float) -> None:
+    def __init__(self, missing: str, look: Look, deadline: float) -> None:
         super().__init__(daemon=True)
         self.missing: str | None = missing
-        self._look = look
+        self.look = look
         self._deadline = deadline
 
     def run(self) -> None:
         while self.missing is not None and (left := self._deadline - time.monotonic()) > 0:
-            self.missing = self._look(left)
+            self.missing = self.look(left, _look_up)
             if self.missing is not None:
                 time.sleep(_PAUSE)
 
@@ -52,9 +63,14 @@ def run(configuration: Configuration, *, timeout: float) -> int:
     """Return 0 as soon as everything was there, or 1 after *timeout* seconds, naming what is missing."""
     deadline = time.monotonic() + max(timeout, _LEAST)
     searches = list(_searches(configuration, deadline))
-    for search in searches:
-        search.start()
-    for search in searches:
+    started = []
+    try:
+        for search in searches:
+            search.start()
+            started.append(search)
+    except RuntimeError:  # no room for so many threads, or for any
+        _take_turns(searches[len(started) :], deadline)
+    for search in started:
         search.join(max(0.0, deadline - time.monotonic()))
     missing = [search.missing for search in searches if search.missing is not None]
     if missing:
@@ -62,6 +78,16 @@ def run(configuration: Configuration, *, timeout: float) -> int:
         return 1
     click.echo("ready: each next hop accepts connections; what is behind a source ambassador was not tested")
     return 0
+
+
+def _take_turns(searches: list[_Search], deadline: float) -> None:
+    """Do the work of several searches one after the other; none holds up the others for longer than an attempt."""
+    while searches and (left := deadline - time.monotonic()) > 0:
+        for search in searches:
+            search.missing = search.look(max(_LEAST, min(_ATTEMPT, left / len(searches))), look_up_apart)
+        searches = [search for search in searches if search.missing is not None]
+        if searches:
+            time.sleep(_PAUSE)
 
 
 def _searches(configuration: Configuration, deadline: float) -> Iterator[_Search]:
@@ -74,7 +100,7 @@ def _searches(configuration: Configuration, deadline: float) -> Iterator[_Search
         yield _Search(missing, functools.partial(_upstream_missing, route, HostsFile()), deadline)
 
 
-def _admin_missing(admin: Address, left: float) -> str | None:
+def _admin_missing(admin: Address, left: float, _ask: Ask) -> str | None:
     try:
         reason = healthcheck.not_ready(str(admin), timeout=min(healthcheck.TIMEOUT, left))
     except (OSError, ValueError) as error:
@@ -82,14 +108,14 @@ def _admin_missing(admin: Address, left: float) -> str | None:
     return reason and f"the ambassador at {admin} is {reason}"
 
 
-def _upstream_missing(route: Route, hosts: HostsFile, left: float) -> str | None:
+def _upstream_missing(route: Route, hosts: HostsFile, left: float, ask: Ask = _look_up) -> str | None:
     """Try the endpoints in order, as a dial would; one that accepts is enough."""
     deadline = time.monotonic() + left
     errors = []
     for number, endpoint in enumerate(route.endpoints):
         share = max(0.0, deadline - time.monotonic()) / (len(route.endpoints) - number)
         try:
-            _connect(endpoint, hosts, share)
+            _connect(endpoint, hosts, share, ask)
         except (OSError, UnicodeError) as error:
             errors.append(f"{endpoint.address} ({getattr(error, 'strerror', None) or error})")
         else:
@@ -97,14 +123,14 @@ def _upstream_missing(route: Route, hosts: HostsFile, left: float) -> str | None
     return f"{route.name}: no connection to {', '.join(errors)}"
 
 
-def _connect(endpoint: Endpoint, hosts: HostsFile, left: float) -> None:
+def _connect(endpoint: Endpoint, hosts: HostsFile, left: float, ask: Ask) -> None:
     """Connect to one of the addresses of *endpoint*, each of which has its share of *left* seconds.
 
     Raises:
         OSError, UnicodeError: of the last address, or of the lookup.
     """
     deadline = time.monotonic() + left
-    addresses = candidates(endpoint, hosts).addresses
+    addresses = candidates(endpoint, hosts, ask=lambda name: ask(name, left)).addresses
     for number, host in enumerate(addresses):  # pragma: no branch - the last one is reached, or raises
         share = max(_LEAST, (deadline - time.monotonic()) / (len(addresses) - number))
         try:

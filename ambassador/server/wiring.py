@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from ambassador.net.address import is_ip
 from ambassador.net.deadlines import Deadlines
 from ambassador.net.limits import divide, raise_files_limit
 from ambassador.net.poller import Poller
@@ -63,11 +64,14 @@ class Wiring:
         self.self_dials = SelfDials(self.connections, reach=max(settings.connect_timeout.values()))
         self.next_id = next_id or itertools.count(1).__next__
         self._deadlines = Deadlines(loop)
+        self._resolver = Resolver(loop, alone=share == 1)
+        if any(not is_ip(endpoint.address.host) for route in configuration.routes for endpoint in route.endpoints):
+            self._resolver.prepare()
         self._dials = DialContext(
             poller=self.poller,
             clock=loop,
             deadlines=self._deadlines,
-            resolver=Resolver(loop),
+            resolver=self._resolver,
             own=self.self_dials,
             delay_acknowledgement=share == 1,
         )
@@ -115,9 +119,10 @@ class Wiring:
         )
 
     def close(self) -> None:
-        """Hand out no more events, and close the pipes. Sockets are their owners' to close, before this."""
+        """Hand out no more events, close the pipes, end a helper. Sockets are their owners' to close, before this."""
         self.poller.shut_down()
         self.pipes.close()
+        self._resolver.close()
 
 
 def claim_files(configuration: Configuration) -> Limits:

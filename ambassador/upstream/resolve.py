@@ -1,29 +1,24 @@
-"""Names to addresses, off the event loop, one lookup in flight a name as long as answers come soon.
-
-getaddrinfo(3) blocks its thread for as long as a name server is silent. A shared pool would let one silent name hold
-up the others, and an executor's threads are waited for at exit; so each name has daemon threads of its own, for the
-time of its lookup.
-"""
+"""Names to addresses, one lookup in flight a name as long as answers come soon."""
 
 from __future__ import annotations
 
+import functools
 import math
 import os
-import socket
-import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from ambassador.config.hosts import parse_hosts
 from ambassador.net.address import is_ip
+from ambassador.upstream.lookups import Lookups
+from ambassador.upstream.name_service import look_up
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
     from ambassador.config.routes import Endpoint
-
-    Answer = Callable[["tuple[str, ...]", "str | None"], None]
+    from ambassador.upstream.helper import Answer
 
 HOSTS_FILE = "/etc/hosts"
 # A file changed this recently may change again within the same tick of its clock: such a reading is not kept.
@@ -74,11 +69,11 @@ class Candidates(NamedTuple):
     by: str
 
 
-def candidates(endpoint: Endpoint, hosts: HostsFile) -> Candidates:
+def candidates(endpoint: Endpoint, hosts: HostsFile, *, ask: Callable[[str], tuple[str, ...]] = look_up) -> Candidates:
     """Find the addresses that a dial of *endpoint* would try now. Blocks for as long as the name service takes.
 
     What the hosts file has for the endpoint's alias comes first, then a host that is an address itself, and only then
-    the name service.
+    the name service, by *ask*.
 
     Raises:
         OSError, UnicodeError: the host cannot be resolved.
@@ -89,17 +84,7 @@ def candidates(endpoint: Endpoint, hosts: HostsFile) -> Candidates:
         return Candidates(linked, f"{HOSTS_FILE}, alias {alias}")
     if is_ip(host):
         return Candidates((host,), "address")
-    return Candidates(look_up(host), "name service")
-
-
-def look_up(name: str) -> tuple[str, ...]:
-    """Ask the name service (getaddrinfo(3)) for the addresses of *name*, each once. Blocks.
-
-    Raises:
-        OSError, UnicodeError: there is no answer, or the name cannot be asked for.
-    """
-    found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+    return Candidates(ask(host), "name service")
 
 
 class _Lookup:
@@ -115,12 +100,24 @@ class _Lookup:
 
 
 class Resolver:
-    """Look names up for the dials of one process. Call it from the event loop only; answers come there, too."""
+    """Look names up for the dials of one process. Call it from the event loop only; answers come there, too.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, hosts: HostsFile | None = None) -> None:
+    *alone* says that this process is no worker, whose siblings look names up as well.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, hosts: HostsFile | None = None, alone: bool = True) -> None:
         self._loop = loop
         self._hosts = hosts or HostsFile()
+        self._service = Lookups(loop, alone=alone)
         self._lookups: dict[str, _Lookup] = {}
+
+    def prepare(self) -> None:
+        """Get ready to look names up while there is room for that."""
+        self._service.prepare()
+
+    def close(self) -> None:
+        """End the helper process, if there is one. Lookups under way may get no answer."""
+        self._service.close()
 
     def linked(self, alias: str) -> tuple[str, ...] | None:
         """Return the addresses that the hosts file has for a linked container's alias; None while it is rewritten."""
@@ -139,25 +136,7 @@ class Resolver:
         if lookup.threads < _MOST_THREADS and now - lookup.asked >= _ASK_AGAIN:
             lookup.threads += 1
             lookup.asked = now
-            self._start(lookup)
-
-    def _start(self, lookup: _Lookup) -> None:
-        try:
-            threading.Thread(target=self._look_up, args=(lookup,), name=f"lookup {lookup.name}", daemon=True).start()
-        except RuntimeError as error:  # no room for a thread (pids limit of a container); there may be soon
-            self._loop.call_soon(self._answer, lookup, (), str(error))
-
-    def _look_up(self, lookup: _Lookup) -> None:
-        addresses: tuple[str, ...] = ()
-        reason = None
-        try:
-            addresses = look_up(lookup.name)
-        except Exception as error:  # noqa: BLE001 - whatever it was, those who wait must get an answer
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        try:
-            self._loop.call_soon_threadsafe(self._answer, lookup, addresses, reason)
-        except RuntimeError:
-            return  # the loop was closed while the name server was silent
+            self._service.start(lookup.name, functools.partial(self._answer, lookup))
 
     def _answer(self, lookup: _Lookup, addresses: tuple[str, ...], reason: str | None) -> None:
         """Give the first answer to all who wait; those that come later are of no use to anybody."""

@@ -130,20 +130,6 @@ def test_an_answer_after_the_loop_is_closed_harms_nobody(monkeypatch: pytest.Mon
     assert not thread.is_alive()
 
 
-async def test_a_thread_that_cannot_be_started_fails_one_lookup_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there is no room for a thread, the name is not found now, and looked up anew the next time."""
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [entry("10.0.0.1")])
-    resolver = Resolver(asyncio.get_running_loop())
-
-    def refuse(_thread: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(threading.Thread, "start", refuse)
-        assert await look_up(resolver, "x") == ((), "can't start new thread")
-    assert await look_up(resolver, "x") == (("10.0.0.1",), None)
-
-
 async def test_a_lost_packet_delays_only_those_who_were_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who asks while a lookup hangs asks anew, a few times at most; the first answer serves all, late ones nobody."""
     monkeypatch.setattr(resolve_module, "_ASK_AGAIN", 0.0)
