@@ -100,6 +100,8 @@ def _ambassador(side: str, port: int, upstream_port: int) -> Iterator[None]:
             "AMBASSADOR_ADMIN": "off",
             "AMBASSADOR_LOG_LEVEL": "warning",
         },
+        # Makes Python fork. posix_spawn(3), its other way, needs clone3, which some seccomp profiles refuse.
+        start_new_session=True,
     )
     try:
         _wait_for(port, process)

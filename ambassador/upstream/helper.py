@@ -39,6 +39,8 @@ def spawn() -> tuple[subprocess.Popen[bytes], socket.socket]:
             stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            # A group of its own, to be killed as one. It also makes Python fork: posix_spawn(3), its other way, needs
+            # clone3, which some seccomp profiles refuse.
             start_new_session=True,
         )
     except OSError:

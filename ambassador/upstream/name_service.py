@@ -43,6 +43,7 @@ def serve(sock: socket.socket) -> None:
     for ignored in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no child is waited for, and none stays behind
+    "name".encode("idna")  # which every look-up needs: loaded here once instead of by each child
     while question := sock.recv(MOST_BYTES):
         number, name = json.loads(question)
         try:
