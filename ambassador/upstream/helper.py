@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # Without room for a child the helper itself waits for a name: for so long, in seconds, if another waits behind it.
 _TURN = 1.0
+_ENDED = "the process that looks names up has ended"
 
 
 def spawn() -> tuple[subprocess.Popen[bytes], socket.socket]:
@@ -37,7 +38,7 @@ def spawn() -> tuple[subprocess.Popen[bytes], socket.socket]:
         process = subprocess.Popen(  # noqa: S603 - this interpreter, with a file of this package
             [sys.executable, "-I", "-S", name_service.__file__],
             stdin=theirs.fileno(),
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,  # says only that the helper lives: its children, who keep the socket, close it
             stderr=subprocess.DEVNULL,
             # A group of its own, to be killed as one. It also makes Python fork: posix_spawn(3), its other way, needs
             # clone3, which some seccomp profiles refuse.
@@ -55,6 +56,8 @@ def end(process: subprocess.Popen[bytes]) -> None:
     """Kill a helper and its children, and wait for all whose parent is this process then, as it is for process 1."""
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    assert process.stdout is not None  # noqa: S101 - as it was started
+    process.stdout.close()
     with contextlib.suppress(ChildProcessError):
         while True:
             os.waitpid(-process.pid, 0)
@@ -114,7 +117,10 @@ class Helper:
         self._asked: dict[int, tuple[str, Answer]] = {}
         self._number = 0
         self.closed = False
+        assert self._process.stdout is not None  # noqa: S101 - as it was started
+        self._life = self._process.stdout.fileno()
         loop.add_reader(self._socket.fileno(), self._receive)
+        loop.add_reader(self._life, self._give_up, _ENDED)
 
     @property
     def pid(self) -> int:
@@ -141,6 +147,7 @@ class Helper:
         if not self.closed:
             self.closed = True
             self._loop.remove_reader(self._socket.fileno())
+            self._loop.remove_reader(self._life)
             self._socket.close()
             end(self._process)
 
@@ -153,7 +160,7 @@ class Helper:
             return
         except OSError:
             pass  # as if it had ended
-        self._give_up("the process that looks names up has ended")
+        self._give_up(_ENDED)
 
     def _take(self, answer: list[object]) -> None:
         number = answer[0]

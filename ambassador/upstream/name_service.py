@@ -54,6 +54,7 @@ def serve(sock: socket.socket) -> None:
             continue
         if child == 0:
             try:
+                os.close(1)  # which tells the parent that the helper lives
                 _send(sock, [number, *answered(name)])
             finally:
                 os._exit(0)

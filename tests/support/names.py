@@ -40,7 +40,7 @@ class NameServer:
                     return
                 self._answer(question, client)
 
-    def _answer(self, question: bytes, client: object) -> None:
+    def _answer(self, question: bytes, client: tuple[str, int]) -> None:
         """Answer one question (RFC 1035): the address for type A, no record for any other type."""
         end = _HEADER
         labels = []
@@ -54,7 +54,7 @@ class NameServer:
             return
         records = struct.pack("!HHHIH4s", 0xC00C, 1, 1, 0, 4, socket.inet_aton(LOCAL)) if kind == 1 else b""
         header = question[:2] + struct.pack("!HHHHH", 0x8180, 1, len(records) // 16, 0, 0)
-        self._socket.sendto(header + question[_HEADER : end + 5] + records, client)  # type: ignore[arg-type]  # an address
+        self._socket.sendto(header + question[_HEADER : end + 5] + records, client)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import signal
 import threading
@@ -98,7 +99,7 @@ async def test_a_worker_leaves_the_room_of_an_idle_helper_to_others(monkeypatch:
             assert await look_up(lookups, "127.0.0.1") == (("127.0.0.1",), None)
             helper = lookups._helper
             assert helper is not None
-            await soon(lambda ended=helper: ended.closed)
+            await soon(functools.partial(getattr, helper, "closed"))
             with pytest.raises(ProcessLookupError):
                 os.kill(helper.pid, 0)
         assert alone._helper is not None
