@@ -154,8 +154,7 @@ def test_a_helper_that_dies_is_succeeded(ambassador: Launch, serve: Serve, tmp_p
                 os.kill(helper, signal.SIGKILL)
                 assert is_served(running, 1)
                 eventually(functools.partial(is_gone, helper), "the end of both")
-        running.signal(signal.SIGTERM)
-        assert running.exit_code() == 0
+        running.stop()
         assert running.lines == []
 
 
