@@ -27,6 +27,8 @@ _PROBES = 5
 # milliseconds. It is two minutes otherwise, in which a stalled reader that died would go unnoticed.
 _TCP_RTO_MAX_MS = 44
 _LONGEST_BACKOFF = 10_000
+# asm-generic/sockios.h; Python does not know it.
+_SIOCATMARK = 0x8905
 # struct linger, socket(7): close() sends a reset and discards the queue.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -50,9 +52,31 @@ def unacknowledged(sock: socket.SocketType) -> int:
     Raises:
         OSError: the socket is closed.
     """
-    # Linux gives SIOCOUTQ the number of the terminals' TIOCOUTQ.
+    # Linux gives SIOCOUTQ the number of the terminals' TIOCOUTQ, and SIOCINQ that of FIONREAD.
+    return _asked(sock, termios.TIOCOUTQ)
+
+
+def unread(sock: socket.SocketType) -> int:
+    """Count the bytes in the receive queue (SIOCINQ, tcp(7)).
+
+    Raises:
+        OSError: the socket is closed.
+    """
+    return _asked(sock, termios.FIONREAD)
+
+
+def at_mark(sock: socket.SocketType) -> bool:
+    """Tell whether the next byte is the urgent one (SIOCATMARK, tcp(7)), be it here yet or only announced.
+
+    Raises:
+        OSError: the socket is closed.
+    """
+    return bool(_asked(sock, _SIOCATMARK))
+
+
+def _asked(sock: socket.SocketType, request: int) -> int:
     answer = array.array("i", [0])
-    fcntl.ioctl(sock, termios.TIOCOUTQ, answer)
+    fcntl.ioctl(sock, request, answer)
     return answer[0]
 
 

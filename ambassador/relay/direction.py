@@ -12,6 +12,7 @@ from errno import ECONNRESET, EINVAL, ENOSYS, EPERM, EPIPE
 from typing import TYPE_CHECKING
 
 from ambassador.net import tcp
+from ambassador.relay import urgent
 
 if TYPE_CHECKING:
     from ambassador.relay.leg import Leg
@@ -44,6 +45,7 @@ class Direction:
     | --- | --- | --- | --- | --- |
     | no | none | no | none | copies: reads into the shared buffer and sends from it |
     | no, yes | none | yes | bytes | sends what is held, and reads nothing before all of it has gone |
+    | no, yes | none | no | none | while an urgent byte is ahead: reads up to it, or it alone (urgent.py) |
     | yes | none | no | none | borrows a pipe; copies on if it gets none |
     | yes | one | no | none | splices |
     | yes | one, filled | yes | none | splices out of the pipe, and nothing into it before it is empty |
@@ -57,18 +59,9 @@ class Direction:
     """
 
     __slots__ = (
-        "_due",
-        "_full",
-        "_full_reads",
-        "_held",
-        "_pipe",
-        "blocked",
-        "moved",
-        "over",
-        "relay",
-        "sink",
+        "_due", "_full", "_full_reads", "_held", "_held_flags", "_pipe", "blocked", "moved", "over", "relay", "sink",
         "source",
-    )
+    )  # fmt: skip
 
     def __init__(self, source: Leg, sink: Leg, relay: Relay) -> None:
         self.source = source
@@ -81,13 +74,14 @@ class Direction:
         self._full = False
         self._due = False
         self._held: memoryview | None = None
+        self._held_flags = 0  # MSG_OOB, if it is to be sent as urgent
         self._pipe: Pipe | None = None
 
     def pump(self) -> None:
         """Move bytes until the source is dry, the sink is full, or the turn is used up."""
-        if (self._full or self.blocked or self.over) and not self._copies_now():
-            return
         source, sink = self.source, self.sink
+        if (self._full or self.blocked or self.over or source.urgent) and not self._copies_now():
+            return
         recv_into, send = source.socket.recv_into, sink.socket.send
         turn_ends = self.moved + TURN_BYTES
         while source.readable:
@@ -105,6 +99,7 @@ class Direction:
                 self._full_reads = 0
             else:
                 self._full = self._fills()
+                turn_ends = 0 if urgent.is_next(source) else turn_ends
             try:
                 sent = send(VIEW[:count])
             except BlockingIOError:
@@ -118,7 +113,7 @@ class Direction:
                 self.blocked = True
                 return
             if self._full_reads == _FULL_READS or self.moved >= turn_ends:
-                self._again()
+                self.again()
                 return
 
     def _copies_now(self) -> bool:
@@ -130,7 +125,12 @@ class Direction:
         if self._pipe is not None:
             self._splice(self._pipe)
             return False
-        return not self.blocked or self._send_held()
+        if self.blocked and not self._send_held():
+            return False
+        if self.source.urgent:
+            urgent.step(self, VIEW)
+            return False
+        return True
 
     def _fills(self) -> bool:
         """Count a read that filled the buffer; tell whether the direction runs full."""
@@ -164,7 +164,7 @@ class Direction:
             if self.blocked and not pipe.filled:
                 self._unblock()
             if moved >= TURN_BYTES and not self.blocked:
-                self._again()
+                self.again()
                 return
         if not self.over:
             # An idle direction holds no pipe. One that still runs full will be lent another.
@@ -177,9 +177,9 @@ class Direction:
         try:
             pipe.filled = os.splice(source, pipe.write_end, pipe.size, flags=_NON_BLOCKING)
         except BlockingIOError:
-            # It stops before an urgent byte, too, be there whatever behind it: from there on bytes are copied.
+            # It stops before an urgent byte, too, be there whatever behind it: that is copied.
             if self.source.urgent:
-                self._again()
+                self.again()
             else:
                 self.source.readable = False
             return False
@@ -188,7 +188,7 @@ class Direction:
                 self.relay.pipes.refuse()
                 self._full = False
                 self._stop_splicing()
-                self._again()
+                self.again()
             else:
                 self._nothing_read(error)
             return False
@@ -201,31 +201,31 @@ class Direction:
         self._held = memoryview(early)
         self.blocked = True
 
-    def _read(self) -> int:
+    def read(self, most: int = READ_BYTES) -> int:
         """Read into the shared buffer: how much, 0 at the end of stream, or -1 when there is nothing, or an error."""
         try:
-            count = self.source.socket.recv_into(_BUFFER)
+            count = self.source.socket.recv_into(_BUFFER, most)
         except OSError as error:
             self._nothing_read(error)
             return -1
         if count == READ_BYTES:
             self._fills()
         elif count:
-            self.source.readable = self.source.finishing
+            self.source.readable = self.source.finishing or self.source.urgent
             self._full_reads = 0
         return count
 
-    def _send(self, data: bytes | memoryview) -> int:
+    def send(self, data: bytes | memoryview, flags: int = 0) -> int:
         """Send *data*, and hold what the sink has no room for: how much went, or -1 after an error. Counts nothing."""
         try:
-            sent = self.sink.socket.send(data) if data else 0
+            sent = self.sink.socket.send(data, flags) if data else 0
         except BlockingIOError:
             sent = 0
         except OSError as error:
             self.relay.peer_gone(self.sink, error.errno or ECONNRESET)
             return -1
         if sent < len(data):
-            self._held = memoryview(bytes(data[sent:]))
+            self._held, self._held_flags = memoryview(bytes(data[sent:])), flags
             self.blocked = True
         return sent
 
@@ -238,12 +238,12 @@ class Direction:
     def _nothing_read(self, error: OSError) -> None:
         """Wait for the next event, unless this is how the source ends."""
         if isinstance(error, BlockingIOError):
-            self.source.readable = False
+            self.source.readable = self.source.urgent = False
         else:
             self.over = True
             self.relay.peer_gone(self.source, error.errno or ECONNRESET)
 
-    def _again(self) -> None:
+    def again(self) -> None:
         """Go on in the next turn, once: an event in between must not win this direction a second turn a round."""
         if not self._due:
             self._due = True
@@ -273,7 +273,7 @@ class Direction:
         held = self._held
         assert held is not None  # noqa: S101 - `blocked` says so
         try:
-            sent = self.sink.socket.send(held)
+            sent = self.sink.socket.send(held, self._held_flags)
         except BlockingIOError:
             return False
         except OSError as error:
@@ -283,7 +283,7 @@ class Direction:
         if sent < len(held):
             self._held = held[sent:]
             return False
-        self._held = None
+        self._held, self._held_flags = None, 0
         self._unblock()
         return True
 

@@ -1,7 +1,7 @@
 """The two ways of a relay that end or begin in a tunnel: plaintext on one side, TLS records on the other.
 
 Here end of stream is close_notify (RFC 8446, section 6.1). A connection that ends without it was cut, by whomever, and
-the other side learns of that by a reset.
+the other side learns of that by a reset. Records know no urgent byte: it travels in its place, as any other.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Encrypt(Direction):
         turn_ends = self.moved + TURN_BYTES
         # A codec that is broken cannot encrypt either; the other direction ends the relay once its sink has room.
         while not self._ending and self.source.readable and not self._codec.broken:
-            count = self._read()
+            count = self.read()
             if count < 0:
                 return
             if count == 0:
@@ -65,11 +65,11 @@ class Encrypt(Direction):
             else:
                 ciphertext = self._codec.encrypt(VIEW[:count])
             self._plaintext_held = count
-            if self._send(ciphertext) < len(ciphertext):
+            if self.send(ciphertext) < len(ciphertext):
                 return
             self.moved += count
             if self.moved >= turn_ends:
-                self._again()
+                self.again()
                 return
         if self._ending:
             self.relay.read_to_end(self)
@@ -101,10 +101,10 @@ class Decrypt(Direction):
             return
         turn_ends = self.moved + TURN_BYTES
         while self.source.readable:
-            count = self._read()
+            count = self.read()
             if count < 0:
                 # Dry, so from here on every end is told by an event.
-                self.source.finishing = self.source.urgent or bool(self.source.error)
+                self.source.finishing = bool(self.source.error)
                 return
             if count == 0:
                 self.over = True
@@ -113,12 +113,12 @@ class Decrypt(Direction):
             if not self._pass_on(self._codec.decrypt(VIEW[:count])):
                 return
             if self.moved >= turn_ends:
-                self._again()
+                self.again()
                 return
 
     def _pass_on(self, plaintext: memoryview) -> bool:
         """Send plaintext on; tell whether more may be read."""
-        sent = self._send(plaintext)
+        sent = self.send(plaintext)
         if sent < 0:
             return False
         self.moved += sent

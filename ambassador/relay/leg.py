@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from ambassador.relay.encrypted import Codec
     from ambassador.relay.relay import Relay
 
-_TROUBLE = poller.ERROR | poller.HANGUP | poller.ENDED | poller.URGENT
+_FINISHING = poller.ERROR | poller.HANGUP | poller.ENDED
+_TROUBLE = _FINISHING | poller.URGENT
 
 
 class Leg:
@@ -24,6 +25,7 @@ class Leg:
         finishing: end of stream or an error is on its way, so a short read no longer proves the queue empty.
         inbound: the direction that writes here.
         outbound: the direction that reads here.
+        urgent: an urgent byte is ahead, or was a moment ago: a read stops before it, so a short one proves nothing.
         codec: what encrypts and decrypts here, in a tunnel.
         error: the errno that ended the connection, or 0. What was received before it can still be read.
         reason: what more is to be said of the error.
@@ -91,9 +93,9 @@ class Leg:
 
     def _note_trouble(self, mask: int) -> None:
         if mask & poller.URGENT:
-            # Urgent data (RFC 6093) interrupts reads at its mark: short ones are no longer to be trusted.
             self.urgent = True
-        self.finishing = True
+        if mask & _FINISHING:
+            self.finishing = True
         self.readable = True
         if mask & poller.ERROR and not self.error:
             # After end of stream recv() no longer reports the error, only this does; reading it clears it.
