@@ -193,7 +193,11 @@ class Direction:
                 self._nothing_read(error)
             return False
         if pipe.filled == 0:
-            self.relay.read_to_end(self)
+            # Before an urgent byte, too, if an end of stream is behind it.
+            if urgent.is_next(self.source):
+                self.again()
+            else:
+                self.relay.read_to_end(self)
         return pipe.filled > 0
 
     def begin_with(self, early: bytes) -> None:

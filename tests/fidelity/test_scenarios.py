@@ -66,7 +66,7 @@ def test_nobody_can_tell_the_ambassador_from_the_upstream(
     """Client and server see through the ambassador what they see of each other directly."""
     expected, outcome = direct[scenario].result(), seen[scenario].result()
 
-    found = judged(SCENARIOS[scenario], expected, outcome)
+    found = judged(SCENARIOS[scenario], expected, outcome, tunnel=relay == "tunnel")
 
     directly = f"directly:\n{expected[0]}\n" if expected else ""
     assert not found, f"{'; '.join(found)}\n{directly}through the ambassador:\n{outcome}"

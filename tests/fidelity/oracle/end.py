@@ -54,6 +54,7 @@ class End:
         self.sent = 0
         self.acknowledged = 0
         self.received = 0
+        self.taken_at = -1  # where an urgent byte was taken out of its place beside the stream
         self._hash = hashlib.sha256()
         self._events: list[Event] = []
         self._sockets: list[socket.socket] = []
@@ -154,11 +155,6 @@ class End:
         """Send until nothing between here and a reader that does not read has room any more."""
         while self.sent < _MOST_BYTES and (self._send_some(_CHUNK_BYTES) or self._poll(select.POLLOUT, _FULL_AFTER)):
             pass
-
-    def send_urgent(self) -> None:
-        """Send one byte as urgent data (RFC 6093)."""
-        self.connection.send(self._next(1), socket.MSG_OOB)
-        self.sent += 1
 
     def send_until_refused(self, chunk: int) -> None:
         """Send until the kernel refuses, because the other end is gone; write down how.

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from oracle.scenario import Amount
 from oracle.stage import play
 from oracle.subjects import direct_route, running
 from oracle.verdict import differences
@@ -58,8 +60,10 @@ def performing_direct(scenarios: Sequence[Scenario], *, seconds: float) -> Itera
         pool.shutdown(cancel_futures=True)
 
 
-def judged(scenario: Scenario, direct: Sequence[Outcome], seen: Outcome) -> list[str]:
+def judged(scenario: Scenario, direct: Sequence[Outcome], seen: Outcome, *, tunnel: bool = False) -> list[str]:
     """Compare *seen* with the direct runs: say how it differs from all of them."""
+    if tunnel and scenario.tunnelled:
+        return differences(replace(scenario, amount=Amount.ALL, allowed=(scenario.tunnelled,)), seen, seen)
     verdicts = [differences(scenario, one, seen) for one in direct] or [differences(scenario, seen, seen)]
     return min(verdicts, key=len)
 

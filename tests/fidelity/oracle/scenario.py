@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 
+from oracle import marks
 from oracle.end import PATIENCE, End
 
 Step = Callable[[End], None]
@@ -39,6 +40,7 @@ class Scenario:
         impatient: needs a relay that gives a dial up after a second.
         apart: why no relay can show what a direct connection shows; then *allowed* says what it may show instead.
         allowed: what may be seen, for each way a relay may go.
+        tunnelled: what is seen through a tunnel, which has less to tell than a direct connection; all bytes arrive.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Scenario:
     impatient: bool = False
     apart: str = ""
     allowed: tuple[Allowed, ...] = ()
+    tunnelled: Allowed | None = None
 
 
 def joined(
@@ -60,13 +63,12 @@ def joined(
     amount: Amount = Amount.EXACT,
     narrow: bool = False,
     heavy: bool = False,
-    apart: str = "",
-    allowed: tuple[Allowed, ...] = (),
+    tunnelled: Allowed | None = None,
 ) -> Scenario:
     """Make a scenario that begins when both ends are connected."""
     return Scenario(
         name, (*CONNECT, *client), (*ACCEPT, *server),
-        amount=amount, narrow=narrow, heavy=heavy, apart=apart, allowed=allowed,
+        amount=amount, narrow=narrow, heavy=heavy, tunnelled=tunnelled,
     )  # fmt: skip
 
 
@@ -77,12 +79,14 @@ def both_ways(
     *,
     amount: Amount = Amount.EXACT,
     narrow: bool = False,
-    apart: str = "",
-    allowed: tuple[Allowed, ...] = (),
+    tunnelled: Allowed | None = None,
 ) -> tuple[Scenario, Scenario]:
-    """Make two scenarios: the client acts, the server acts."""
-    make = partial(joined, amount=amount, narrow=narrow, apart=apart, allowed=allowed)
-    return make(f"{name}, by client", actor, peer), make(f"{name}, by server", peer, actor)
+    """Make two scenarios: the client acts, the server acts. *tunnelled* is told as the actor's and the peer's."""
+    make = partial(joined, amount=amount, narrow=narrow)
+    return (
+        make(f"{name}, by client", actor, peer, tunnelled=tunnelled),
+        make(f"{name}, by server", peer, actor, tunnelled=tunnelled and tunnelled[::-1]),
+    )
 
 
 # --- words
@@ -170,7 +174,7 @@ def send_until_refused(chunk: int) -> Step:
 
 def send_urgent() -> Step:
     """Send one urgent byte."""
-    return lambda end: end.send_urgent()
+    return marks.send_urgent
 
 
 def urgent_inline() -> Step:
@@ -181,6 +185,11 @@ def urgent_inline() -> Step:
 def read(count: int) -> Step:
     """Read so many bytes."""
     return lambda end: end.read(count)
+
+
+def read_to_mark(before: int = 0) -> Step:
+    """Read up to an urgent byte, be it in line or not; *before*: how many bytes are before it, where no end follows."""
+    return lambda end: marks.read_to_mark(end, before)
 
 
 def read_to_end(chunk: int = 262144) -> Step:

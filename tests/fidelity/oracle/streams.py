@@ -28,17 +28,12 @@ from oracle.scenario import (
     reset,
     send,
     send_until_refused,
-    send_urgent,
     tell,
-    urgent_inline,
     wait,
 )
 
 # Around the sizes of segments, pages, pipes and the buffers that relays use.
 _ODD_SIZES = (1, 2, 3, 1447, 1448, 1449, 4095, 4096, 4097, 16384, 16385, 65535, 65536, 65537, 131_071, 262_145)
-# Directly, recv() leaves the urgent byte out unless the reader asked for it inline.
-_URGENT = "a relay has no mark to pass on (RFC 6093 advises against urgent data); the byte stays in its place"
-_ALL_ARRIVED = (("connected", "received", "end of stream"),) * 2
 # Both ends' buffers are small, so that a sender fills them; all that it sent has to arrive.
 _stalling = partial(both_ways, narrow=True, amount=Amount.ALL)
 
@@ -55,7 +50,6 @@ def _flows() -> tuple[Scenario, ...]:
     echo: Script = (read(1), send(1)) * 300
     ask: Script = (end_of_stream(), read_to_end())
     reply: Script = (read_to_end(), close())
-    urgent: Script = (wait("inline"), send(SMALL), send_urgent(), send(SMALL), *ask)
     return (
         joined("server speaks first", (read(SMALL), send(SMALL), *ask), (send(SMALL), read(SMALL), *reply)),
         *both_ways("1-byte writes", (send(3000, 1), read(3000), *ask), (read(3000), send(3000, 1), *reply)),
@@ -68,15 +62,6 @@ def _flows() -> tuple[Scenario, ...]:
         joined("full duplex, each ends its own stream", (exchange(BULK),), (exchange(BULK),)),
         *both_ways("full duplex, one way much longer", (exchange(SMALL),), (exchange(5 * BULK),)),
         joined("100 MB each way", (exchange(HEAVY, HEAVY), *ask), (exchange(HEAVY, HEAVY), *reply), heavy=True),
-        *both_ways("urgent byte, read inline", urgent, (urgent_inline(), tell("inline"), *reply)),
-        *both_ways(
-            "urgent byte, not read inline",
-            urgent,
-            (tell("inline"), *reply),
-            amount=Amount.ALL,
-            apart=_URGENT,
-            allowed=(_ALL_ARRIVED,),
-        ),
     )
 
 

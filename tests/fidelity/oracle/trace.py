@@ -15,6 +15,8 @@ SILENCE = "silence"
 END = "end of stream"
 READ = "read"  # exactly as many bytes as the script asked for
 RECEIVED = "received"  # all bytes up to an ending
+MARK = "mark"  # all bytes up to an urgent one, and that one
+UNMARKED = "no mark"
 
 
 @dataclass(frozen=True, slots=True)

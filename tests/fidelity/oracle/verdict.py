@@ -17,7 +17,7 @@ def differences(scenario: Scenario, direct: Outcome, seen: Outcome) -> list[str]
     wrong_bytes = [said for end, trace, other in pairs if (said := _wrong_bytes(end, trace, other, scenario))]
     if wrong_bytes:
         return wrong_bytes
-    if scenario.apart:
+    if scenario.allowed:
         kinds = tuple(tuple(event.kind for event in trace.events) for trace in (seen.client, seen.server))
         return [] if kinds in scenario.allowed else [_unforeseen(seen)]
     both = (("client", direct.client, seen.client), ("server", direct.server, seen.server))
