@@ -75,7 +75,7 @@ def _bound(family: int, host: str, port: int, keepalive: float) -> socket.socket
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # An urgent byte (RFC 6093) stays in its place; by the time of its event a read may have passed over it.
+        # An urgent byte (RFC 6093) stays in its place: apart from the stream, a read that begins at it would lose it.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
         bound_backoff(sock)
         if keepalive:

@@ -77,7 +77,7 @@ def _results(subject: Subject, direct: dict[str, list[Outcome]], *, runs: int) -
         with performing(subject, left) as futures:
             for name, future in futures.items():
                 outcome = future.result()
-                found = judged(SCENARIOS[name], direct[name], outcome)
+                found = judged(SCENARIOS[name], direct[name], outcome, tunnel=subject.pair)
                 if found:
                     reasons[name] = found[0]
                     _say(f"  {name}: {'; '.join(found)}")
@@ -117,7 +117,7 @@ def _rows(scenarios: Iterable[Scenario], results: dict[str, Reasons]) -> Iterato
         pairs.setdefault(_base(scenario.name), []).append(scenario)
     for base, both in pairs.items():
         cells = (_cell([reasons[one.name] for one in both]) for reasons in results.values())
-        yield base + _EXCUSES.get(both[0].amount, ""), *cells
+        yield base + ("⁴" if both[0].tunnelled else _EXCUSES.get(both[0].amount, "")), *cells
 
 
 def _cell(reasons: Sequence[str]) -> str:

@@ -32,6 +32,23 @@ def test_bytes_that_the_peer_has_not_taken_are_unsent() -> None:
         eventually(lambda: tcp.unacknowledged(ours) == 0)
 
 
+def test_the_mark_is_where_the_urgent_byte_is() -> None:
+    """What is unread is counted with the urgent byte, and the mark is told only where that byte is next."""
+    ours, theirs = pair()
+    with ours, theirs:
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+        ours.sendall(b"ab")
+        ours.send(b"!", socket.MSG_OOB)
+        ours.sendall(b"cd")
+        eventually(lambda: tcp.unread(theirs) == 5)
+        assert not tcp.at_mark(theirs)
+        assert theirs.recv(5) == b"ab"
+        assert tcp.at_mark(theirs)
+        assert theirs.recv(1) == b"!"
+        assert not tcp.at_mark(theirs)
+        assert tcp.unread(theirs) == 2
+
+
 def test_a_live_peer_owes_no_answer() -> None:
     """A peer whose kernel acknowledges owes nothing, even while its application stalls."""
     ours, theirs = pair()
