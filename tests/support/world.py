@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ambassador.relay import Leg
     from ambassador.upstream.dial import Dial
     from ambassador.upstream.endpoint import ServedEndpoint
-    from ambassador.upstream.resolve import Answer
+    from ambassador.upstream.helper import Answer
 
 LINKED = "203.0.113.1"
 # What an attempt meets on the spot, unless it is an errno.

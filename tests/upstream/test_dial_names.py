@@ -16,7 +16,8 @@ from tests.support.net import LOCAL, free_port
 from tests.support.servers import hold
 
 if TYPE_CHECKING:
-    from ambassador.upstream.resolve import Answer, Resolver
+    from ambassador.upstream.helper import Answer
+    from ambassador.upstream.resolve import Resolver
     from tests.conftest import Serve
     from tests.support.clock import FakeClock
 
