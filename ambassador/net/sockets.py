@@ -6,6 +6,7 @@ import array
 import contextlib
 import errno
 import os
+import select
 import socket
 import struct
 from typing import TYPE_CHECKING
@@ -99,6 +100,13 @@ def ignore_newcomers(sock: socket.socket) -> None:
     address, size = code.buffer_info()
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", size // _INSTRUCTION, address))
+
+
+def somebody_waits(sock: socket.socket) -> bool:
+    """Tell whether a client is in the queue of a listening socket."""
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def dialling_socket(host: str) -> socket.SocketType:

@@ -160,6 +160,7 @@ class Connection:
         self.upstream = address
         self.endpoint = endpoint
         self.connect_seconds = time.monotonic() - self._admitted
+        route.places.relays()
         self.relay = relay = Relay(self.leg, leg, route.poller, route.pipes, self)
         self.phase = Phase.RELAYING
         try:
@@ -284,6 +285,7 @@ class Connection:
         if self.endpoint is not None:
             self.endpoint.live -= 1
         self.route.counters.active -= 1
+        self.route.places.leave(waiting=self.connect_seconds is None)
         self.route.connections.remove(self)
 
     def _count(self, end: End, seconds: float, up: int, down: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 from typing import TYPE_CHECKING
 
 from ambassador.net import tcp
@@ -26,11 +27,15 @@ class Connections:
     Attributes:
         live: the connections by their numbers.
         limit: how many there may be; None is no limit.
+        routes: how many routes have a share of them.
+        waiting: how many of them do not relay yet.
     """
 
-    def __init__(self, limit: int | None = None) -> None:
+    def __init__(self, limit: int | None = None, *, routes: int = 1) -> None:
         self.live: dict[int, Connection] = {}
         self.limit = limit
+        self.routes = routes
+        self.waiting = 0
         self.on_room: list[Callable[[], None]] = []
         self.on_empty: Callable[[], None] | None = None
         self._sweeps = 0
@@ -39,6 +44,12 @@ class Connections:
         """Tell whether another client has to wait in the accept queue."""
         return self.limit is not None and len(self.live) >= self.limit
 
+    def share(self) -> int:
+        """Return how many clients of one route may wait at a time: its part of what relays leave free."""
+        if self.limit is None:
+            return sys.maxsize
+        return max(1, (self.limit - len(self.live) + self.waiting) // self.routes)
+
     def add(self, connection: Connection) -> None:
         """Hold a connection."""
         self.live[connection.id] = connection
@@ -46,13 +57,17 @@ class Connections:
     def remove(self, connection: Connection) -> None:
         """Let go of a connection that has ended; those who waited for room are told."""
         del self.live[connection.id]
+        self.tell_of_room()
+        if not self.live and self.on_empty is not None:
+            self.on_empty()
+
+    def tell_of_room(self) -> None:
+        """Tell those who waited for room that there may be some."""
         if self.on_room:
             waiting, self.on_room = self.on_room, []
             # Another one first than last time: who is told first takes the place, and is the first to wait again.
             for call in waiting[1:] + waiting[:1]:
                 call()
-        if not self.live and self.on_empty is not None:
-            self.on_empty()
 
     def cut_all(self, end: End) -> int:
         """End every connection by a reset; return how many there were."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 
 from ambassador.net.address import unmapped
-from ambassador.net.sockets import BACKLOG, ignore_newcomers
+from ambassador.net.sockets import BACKLOG, ignore_newcomers, somebody_waits
 from ambassador.net.tcp import reset_on_close
 from ambassador.server.connection import Connection
 
@@ -40,6 +40,8 @@ _CLIENTS_TROUBLE = frozenset({
 _SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 # After a shortage, accepting is tried again this often: seldom enough to cost nothing, often enough not to be felt.
 _SHORTAGE_PAUSE = 0.1
+# Who shares a route's cap with other processes looks this often whether they made room, while somebody waits.
+_LOOK_AGAIN = 0.05
 _WARN_EVERY = 1.0
 
 
@@ -82,10 +84,11 @@ class Listener:
         self._connections = process.connections
         self._poller = process.poller
         self._self_dials = process.self_dials
+        self._places = route.places
         self._paused_for: str | None = None
         self._warned = -_WARN_EVERY
         self._told = False
-        self._will_resume = False
+        self._will_resume = self._will_look_again = False
         self._closed = False
         self._failed = False
 
@@ -117,15 +120,16 @@ class Listener:
     def _accept_some(self) -> bool:
         """Accept until nobody waits, or no room is left, or the turn is over; tell whether it was the turn."""
         for _ in range(_ACCEPTS_A_TURN):
-            if self._connections.full():
-                self._pause("max_connections")
-                self._resume_by(self._connections.on_room.append)
+            if not self._places.take():
+                self._wait_for_room()
                 return False
             try:
                 fd, peer = self._accept_one()
             except BlockingIOError:
+                self._places.untake()
                 return False
             except OSError as error:
+                self._places.untake()
                 if error.errno in _CLIENTS_TROUBLE:
                     continue
                 if error.errno in _SHORTAGE:
@@ -146,13 +150,36 @@ class Listener:
         peer = (unmapped(peer[0]), peer[1])
         looped_from = self._self_dials.looped_from(peer)
         if looped_from is not None and self._self_dials.ends_loop(looped_from):
+            self._places.untake()
             reset_on_close(sock)
             sock.close()
             return
         connection = Connection(self.route, sock, peer, self._process.next_id())
         connection.looped_from = looped_from
         self._connections.add(connection)
+        self._places.waits()
         connection.start()
+
+    def _wait_for_room(self) -> None:
+        """Go on when there is room for whoever waits; while nobody does, the next one that comes is an event."""
+        if not somebody_waits(self.sock):
+            return
+        if not self._places.shared:
+            self._pause("max_connections")
+        elif not self._will_look_again:
+            self._will_look_again = True
+            self._poller.loop.call_later(_LOOK_AGAIN, self._look_again)
+        self._resume_by(self._connections.on_room.append)
+
+    def _look_again(self) -> None:
+        """See whether another process made room, and say that somebody waits if none did.
+
+        Not at first sight: whoever took the last place may be about to accept the very client that was seen to wait.
+        """
+        self._will_look_again = False
+        self.accept()
+        if self._will_look_again:
+            self._pause("max_connections")
 
     def _resume_by(self, call: Callable[[Callable[[], None]], object]) -> None:
         """Have *call* bring about the next try, unless one is due: each client that comes to wait is an event."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ambassador.server.admission import Gate
     from ambassador.server.connections import Connections
     from ambassador.server.listener import Listener
+    from ambassador.server.places import Places
     from ambassador.server.timeouts import Timeouts
     from ambassador.upstream.upstream import Upstream
 
@@ -26,6 +27,7 @@ class ServedRoute:
 
     Attributes:
         configured: what the configuration says of it.
+        places: how many clients it may have.
         upstream: what new connections dial; those that are here keep what they dialled.
         listeners: what accepts its clients; closed by `Routing`.
         counters: what happened on it since the start.
@@ -41,6 +43,7 @@ class ServedRoute:
     upstream: Upstream
     poller: Poller
     connections: Connections
+    places: Places
     pipes: Pipes
     gate: Gate
     proxy_protocol: Literal["off", "v1", "v2"]

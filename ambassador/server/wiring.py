@@ -16,6 +16,7 @@ from ambassador.net.sockets import bind
 from ambassador.relay import Pipes
 from ambassador.server.admission import MOST_PENDING, Gate, Pending
 from ambassador.server.connections import Connections
+from ambassador.server.places import OwnCap, Places
 from ambassador.server.route import ServedRoute
 from ambassador.server.self_dials import SelfDials
 from ambassador.server.timeouts import Timeouts, pause
@@ -31,13 +32,14 @@ if TYPE_CHECKING:
     from ambassador.config.configuration import Configuration
     from ambassador.config.routes import Route
     from ambassador.net.limits import Limits
+    from ambassador.server.places import Cap
 
 
 class Wiring:
     """Everything that the routes of one process share, made once. Opens an epoll; `close` closes what this opened.
 
     *share* is how many processes divide among them what the kernel allows a user, such as pages of pipes; *next_id*
-    numbers the connections.
+    numbers the connections; *cap* makes what counts the clients of the route of a name, for a limit of its own.
 
     Raises:
         ConfigurationError: the files of the tunnel cannot serve.
@@ -45,7 +47,7 @@ class Wiring:
 
     def __init__(
         self, configuration: Configuration, loop: asyncio.AbstractEventLoop, *, share: int = 1,
-        next_id: Callable[[], int] | None = None,
+        next_id: Callable[[], int] | None = None, cap: Callable[[str, int], Cap] | None = None,
     ) -> None:  # fmt: skip
         self.configuration = configuration
         self.settings = settings = configuration.settings
@@ -54,7 +56,8 @@ class Wiring:
         self.limits = claim_files(configuration)
         self.poller = Poller(loop)
         limit = settings.max_connections.default or self.limits.connections
-        self.connections = Connections(min(limit, self.limits.connections))
+        self.connections = Connections(min(limit, self.limits.connections), routes=len(configuration.routes))
+        self._cap = cap or (lambda _route, limit: OwnCap(limit))
         self.pipes = Pipes(max(1, self.limits.pipes // share))
         self.timeouts_pause = pause(
             seconds
@@ -93,6 +96,7 @@ class Wiring:
             upstream=upstream,
             poller=self.poller,
             connections=self.connections,
+            places=self._places(route),
             pipes=self.pipes,
             gate=self._gate(route),
             proxy_protocol=settings.proxy_protocol.of(route),
@@ -105,6 +109,12 @@ class Wiring:
             ),
             debug=settings.log_level == "debug",
         )
+
+    def _places(self, route: Route) -> Places:
+        """Make the places of a route: of those of the process, or fewer where an exception says so."""
+        item = self.settings.max_connections.item(route)
+        limit = None if item is None else item.value
+        return Places(self.connections, None if limit is None else self._cap(route.name, limit))
 
     def _gate(self, route: Route) -> Gate:
         """Make what the clients of a route have to pass; how many may be at it is for all routes together."""

@@ -195,6 +195,7 @@ class Pool:
         index, lived = handle.slot.index, self.loop.time() - handle.started
         del self.handles[index]
         self.loads.leave(index)
+        self.loads.caps.forget(index)
         lost, counted = self._tally.bury(index)
         self._next_numbers[index] += counted + _UNREPORTED
         draining = self.state is State.DRAINING

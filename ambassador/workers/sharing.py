@@ -11,9 +11,11 @@ import mmap
 from typing import TYPE_CHECKING, Any
 
 from ambassador.server.listener import Listener
+from ambassador.workers.caps import Caps
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Iterable
 
     from ambassador.server.listener import AcceptOne, ListenerOwner
     from ambassador.server.route import ServedRoute
@@ -28,9 +30,14 @@ _ABSENT = 1 << 62
 
 
 class Loads:
-    """How many connections each worker has, in memory that all of them share; made before they are forked."""
+    """How many connections each worker has, in memory that all of them share; made before they are forked.
 
-    def __init__(self, workers: int) -> None:
+    Attributes:
+        caps: how many of them are of routes that have a limit of their own.
+    """
+
+    def __init__(self, workers: int, *, capped: Iterable[str] = ()) -> None:
+        self.caps = Caps(capped, workers)
         self._counts = memoryview(mmap.mmap(-1, 8 * workers)).cast("Q")
         for index in range(workers):
             self.leave(index)

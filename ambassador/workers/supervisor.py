@@ -52,6 +52,8 @@ def run(
     with contextlib.ExitStack() as stack:
         for sock in (sock for group in sockets.values() for sock in group):
             stack.enter_context(sock)
+        most = configuration.settings.max_connections
+        loads = Loads(size, capped=[route.name for route in configuration.routes if most.item(route) is not None])
         keep = open_descriptors()
         admin = configuration.settings.admin
         admin_socket = (
@@ -61,7 +63,6 @@ def run(
         runner = stack.enter_context(asyncio.Runner(loop_factory=asyncio.new_event_loop))
         output.attach(runner.get_loop())
         stack.callback(output.attach, None)
-        loads = Loads(size)
         pool = Pool(configuration, sockets, loads, size, runner.get_loop())
         handle_signals(pool.loop, pool)
         pool.loop.add_signal_handler(signal.SIGCHLD, pool.reap)

@@ -169,7 +169,8 @@ async def _serve(
     log.prepend(_in_the_name_of(slot.index))
     # A connection's number, modulo the number of workers, says whose it is.
     numbers = itertools.count(slot.first * slot.workers + slot.index, slot.workers)
-    wiring = Wiring(configuration, loop, share=slot.workers, next_id=numbers.__next__)
+    cap = functools.partial(loads.caps.of, worker=slot.index)
+    wiring = Wiring(configuration, loop, share=slot.workers, next_id=numbers.__next__, cap=cap)
     listener = functools.partial(SharingListener, loads=loads, index=slot.index)
     process = Process(wiring, output, events=_EVENTS, listener=listener)
     output.attach(loop)
