@@ -2,91 +2,28 @@
 
 from __future__ import annotations
 
-import array
 import contextlib
 import errno
-import fcntl
-import hashlib
 import select
 import socket
 import struct
 import termios
 import time
-from typing import TYPE_CHECKING, NoReturn
 
-from oracle.trace import END, READ, RECEIVED, SILENCE, Event, Trace, block
+from oracle.trace import END, READ, RECEIVED, SILENCE
+from oracle.watched import CHUNK_BYTES, PATIENCE, Watched, named
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from oracle.stage import Signals
-    from oracle.subjects import Route
-
-# Nothing in a scenario takes longer than a relay's patience with a stalled reader, which is a few seconds.
-PATIENCE = 15.0
 # A sender that found no room for so long has filled everything between itself and a reader that does not read.
 _FULL_AFTER = 0.25
 # The kernel doubles it. Large enough for loopback's 64 KiB segments, small enough that a stream of megabytes fills it.
 _NARROW_BYTES = 65536
-_CHUNK_BYTES = 262144
 _MOST_BYTES = 1 << 28  # a send that should be refused must not go on for ever
 _POLLRDHUP = select.POLLRDHUP
 _LINGER_NONE = struct.pack("ii", 1, 0)
 
 
-class ScriptOver(Exception):  # noqa: N818 - an ending, not an error
-    """The connection ended where the script does not go on; the trace says how."""
-
-
-class End:
-    """The client's or the server's end of one connection.
-
-    Every wait has a deadline. What comes (or does not) is an event; one that the script does not foresee ends it.
-    """
-
-    def __init__(self, name: str, route: Route, signals: Signals, *, direct: bool, narrow: bool) -> None:
-        self.name = name
-        self.other = "server" if name == "client" else "client"
-        self.route = route
-        self.signals = signals
-        self.direct = direct
-        self.narrow = narrow
-        self.sent = 0
-        self.acknowledged = 0
-        self.received = 0
-        self.taken_at = -1  # where an urgent byte was taken out of its place beside the stream
-        self._hash = hashlib.sha256()
-        self._events: list[Event] = []
-        self._sockets: list[socket.socket] = []
-        self._pattern = block(name)
-        self._buffer = bytearray(_CHUNK_BYTES)
-        self._filler: socket.socket | None = None
-
-    @property
-    def connection(self) -> socket.socket:
-        """The connection; the newest, where there are several."""
-        return self._sockets[-1]
-
-    def trace(self) -> Trace:
-        """Return what was seen so far."""
-        return Trace(tuple(self._events), self.sent, self.acknowledged)
-
-    def dispose(self) -> None:
-        """Close what the script left open."""
-        for sock in (*self._sockets, self._filler):
-            if sock is not None:
-                sock.close()
-
-    def saw(self, kind: str) -> None:
-        """Write down an event."""
-        self._events.append(Event(kind))
-
-    def stop(self, kind: str) -> NoReturn:
-        """Write down an event that ends the script."""
-        self.saw(kind)
-        raise ScriptOver(kind)
-
-    # --- connecting
+class End(Watched):
+    """The client's or the server's end of one connection: what a script can have it do."""
 
     def connect(self) -> None:
         """Connect. Where nothing is between the ends, a client tries again by itself, as a relay would for it."""
@@ -142,9 +79,7 @@ class End:
             self.stop("no connection")
         self.route.upstream.close()
 
-    # --- sending
-
-    def send(self, count: int, chunk: int = _CHUNK_BYTES) -> None:
+    def send(self, count: int, chunk: int = CHUNK_BYTES) -> None:
         """Send the next *count* bytes of the pattern, with at most *chunk* a call."""
         goal = self.sent + count
         while self.sent < goal:
@@ -153,7 +88,7 @@ class End:
 
     def fill(self) -> None:
         """Send until nothing between here and a reader that does not read has room any more."""
-        while self.sent < _MOST_BYTES and (self._send_some(_CHUNK_BYTES) or self._poll(select.POLLOUT, _FULL_AFTER)):
+        while self.sent < _MOST_BYTES and (self._send_some(CHUNK_BYTES) or self._poll(select.POLLOUT, _FULL_AFTER)):
             pass
 
     def send_until_refused(self, chunk: int) -> None:
@@ -161,7 +96,7 @@ class End:
 
         One call where *chunk* is all that is to be sent: then wait until the answer to it, a reset, is there.
         """
-        once = chunk < _CHUNK_BYTES
+        once = chunk < CHUNK_BYTES
         while self.sent < _MOST_BYTES:
             try:
                 self._push(chunk)
@@ -169,15 +104,13 @@ class End:
                 if not self._poll(select.POLLOUT, PATIENCE):
                     self.stop("stuck sending")
             except OSError as error:
-                self.saw(f"refused: {_named(error)}")
+                self.saw(f"refused: {named(error)}")
                 return
             else:
                 if once:
                     self.await_error()
                     return
         self.stop("never refused")
-
-    # --- receiving
 
     def read(self, count: int) -> None:
         """Read the next *count* bytes, not one more."""
@@ -188,7 +121,7 @@ class End:
                 self.stop(END)
         self._saw_bytes(READ)
 
-    def read_to_end(self, chunk: int = _CHUNK_BYTES) -> None:
+    def read_to_end(self, chunk: int = CHUNK_BYTES) -> None:
         """Read until the stream ends, one way or another."""
         while self._receive(chunk) > 0:
             pass
@@ -205,11 +138,11 @@ class End:
                 self._saw_bytes(RECEIVED)
                 self.stop(SILENCE)
             if ready & select.POLLOUT and self.sent < goal:
-                self._send_some(min(_CHUNK_BYTES, goal - self.sent))
+                self._send_some(min(CHUNK_BYTES, goal - self.sent))
                 if self.sent == goal and expected is None:
                     self.end()
             if ready & ~select.POLLOUT and wanted:
-                more = self._receive(_CHUNK_BYTES)
+                more = self._receive(CHUNK_BYTES)
                 wanted = more > 0 and (expected is None or self.received < expected)
         self._saw_bytes(READ if self.received == expected else RECEIVED)
         if expected is None:
@@ -237,8 +170,6 @@ class End:
             self.stop("heard something too early")
         self.saw(f"nothing for {seconds:g} s")
 
-    # --- ending
-
     def end(self) -> None:
         """End the stream that this end sends; the other direction lives on."""
         # A connection that was reset already has no end; whoever reads will see that.
@@ -254,70 +185,3 @@ class End:
         """Close by a reset, whatever is queued."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NONE)
         self.close()
-
-    # --- inside
-
-    def _adopt(self, sock: socket.socket) -> socket.socket:
-        self._sockets.append(sock)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self.narrow:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _NARROW_BYTES)
-        return sock
-
-    def _next(self, count: int) -> memoryview:
-        start = self.sent % len(self._pattern)
-        return self._pattern[start : start + count]
-
-    def _push(self, count: int) -> None:
-        self.sent += self.connection.send(self._next(count))
-
-    def _send_some(self, count: int) -> bool:
-        try:
-            self._push(count)
-        except BlockingIOError:
-            return False
-        except OSError as error:
-            self.stop(f"refused: {_named(error)}")
-        return True
-
-    def _receive(self, most: int) -> int:
-        view = memoryview(self._buffer)[: min(most, _CHUNK_BYTES)]
-        while True:
-            try:
-                count = self.connection.recv_into(view)
-            except BlockingIOError:
-                if not self._poll(select.POLLIN, PATIENCE):
-                    self._saw_bytes(RECEIVED)
-                    self.stop(SILENCE)
-            except OSError as error:
-                self._saw_bytes(RECEIVED)
-                self.stop(f"reset: {_named(error)}")
-            else:
-                self.received += count
-                self._hash.update(view[:count])
-                return count
-
-    def _saw_bytes(self, kind: str) -> None:
-        self._events.append(Event(kind, self.received, self._hash.hexdigest()))
-
-    def _queued(self, which: int) -> int:
-        answer = array.array("i", [0])
-        fcntl.ioctl(self.connection, which, answer)
-        return answer[0]
-
-    def _poll(self, events: int, patience: float) -> int:
-        poll = select.poll()
-        poll.register(self.connection, events)
-        ready = poll.poll(patience * 1000)
-        return ready[0][1] if ready else 0
-
-    def _await(self, fact: Callable[[], bool], otherwise: str) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not fact():
-            if time.monotonic() > deadline:
-                self.stop(otherwise)
-            time.sleep(0.001)
-
-
-def _named(error: OSError) -> str:
-    return errno.errorcode.get(error.errno or 0, str(error))

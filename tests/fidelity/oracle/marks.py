@@ -9,8 +9,8 @@ import socket
 import termios
 from typing import TYPE_CHECKING
 
-from oracle.end import PATIENCE
 from oracle.trace import MARK, RECEIVED, SILENCE, UNMARKED
+from oracle.watched import PATIENCE
 
 if TYPE_CHECKING:
     from oracle.end import End

@@ -10,7 +10,8 @@ from enum import Enum
 from functools import partial
 
 from oracle import marks
-from oracle.end import PATIENCE, End
+from oracle.end import End
+from oracle.watched import PATIENCE
 
 Step = Callable[[End], None]
 Script = tuple[Step, ...]

@@ -6,8 +6,9 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from oracle.end import End, ScriptOver
+from oracle.end import End
 from oracle.trace import Outcome
+from oracle.watched import ScriptOver
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
