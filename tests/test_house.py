@@ -21,6 +21,7 @@ SEVERAL = {
     "server/test_faults.py": "connections and relays, when something of ours fails",
     "tunnel/test_openssl.py": "the codec and its keys, beside OpenSSL's own programs",
     "tunnel/test_refusals.py": "the codec and its credentials, with a peer that is none",
+    "tunnel/test_refusals_certificates.py": "the same, where its certificate is not the right one",
     "upstream/test_first_bytes.py": "a dial and the relay after it",
     "workers/test_deaths.py": "pool, handles and workers, when a worker dies",
 }

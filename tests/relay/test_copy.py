@@ -168,3 +168,12 @@ async def test_a_reset_arrives_after_every_byte_before_it(
         source.reset()
         assert await reading == sent
         assert await link.ended() == f"{writer}_reset"
+
+
+async def test_a_shutdown_of_reading_is_no_end_of_stream() -> None:
+    """An end that only stops reading is not taken for one that finished: what it sends still arrives."""
+    async with stage() as on:
+        link = on.link()
+        link.client.socket.shutdown(socket.SHUT_RD)
+        await link.client.send(b"still here", eof=True)
+        assert await link.upstream.to_end() == b"still here"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import select
-import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -266,15 +265,6 @@ async def test_what_an_ended_relay_leaves_is_freed_at_once(writer: str) -> None:
         assert not hasattr(link.relay.client, "relay")
         assert not hasattr(link.relay.upstream, "outbound")
         assert link.relay.client.socket.fileno() == link.relay.upstream.socket.fileno() == -1
-
-
-async def test_a_shutdown_of_reading_is_no_end_of_stream() -> None:
-    """An end that only stops reading is not taken for one that finished: what it sends still arrives."""
-    async with stage() as on:
-        link = on.link()
-        link.client.socket.shutdown(socket.SHUT_RD)
-        await link.client.send(b"still here", eof=True)
-        assert await link.upstream.to_end() == b"still here"
 
 
 @WAYS
