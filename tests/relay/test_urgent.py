@@ -220,7 +220,7 @@ async def test_a_direction_is_spliced_again_after_an_urgent_byte(monkeypatch: py
 async def test_a_flood_of_urgent_bytes_costs_a_few_calls_each_and_keeps_nobody_waiting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Thousands of urgent bytes arrive whole, asked for twice each at most; another connection is served meanwhile."""
+    """Thousands of urgent bytes arrive whole, asked for three times each at most; another connection is served."""
     asked = 0
     at_mark = tcp.at_mark
 
