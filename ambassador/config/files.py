@@ -28,7 +28,7 @@ def read_small(path: str | os.PathLike[str], *, errors: str = "strict") -> str:
         content = file.read(LARGEST + 1)
     if len(content) > LARGEST:
         raise OSError(errno.EFBIG, f"larger than {LARGEST >> 20} MiB")
-    if content.startswith(_UTF_16) or b"\0" in content[:2]:
+    if len(content) % 2 == 0 and (content.startswith(_UTF_16) or b"\0" in content[:2]):
         raise OSError(errno.EILSEQ, "not UTF-8 text but UTF-16, as PowerShell's > writes it; save it as UTF-8")
     try:
         return content.decode("utf-8-sig", errors)
