@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
 # Seconds. Dials are timed in hundreds of milliseconds and up; a timer of the event loop for each would cost more.
 TICK = 0.05
+# Seconds. A tick that comes this late was not kept waiting by work: the process was stopped, or frozen.
+_SLEPT = 1.0
 
 
 class Expiring(Protocol):
@@ -22,19 +24,24 @@ class Deadlines:
     """Keep at most one deadline per owner, and call its `expire` within `TICK` after it has passed.
 
     An `expire` that raises costs no other owner its call: those that are left are called a tick later.
+
+    Attributes:
+        slept: while `expire` is called: the process was stopped as these deadlines passed.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._when: dict[Expiring, float] = {}
         self._ticking = False
+        self._due = 0.0
+        self.slept = False
 
     def set(self, owner: Expiring, when: float) -> None:
         """Set or move the owner's deadline to the clock's time *when*."""
         self._when[owner] = when
         if not self._ticking:
             self._ticking = True
-            self._clock.call_later(TICK, self._tick)
+            self._tick_later()
 
     def clear(self, owner: Expiring) -> None:
         """Drop the owner's deadline, if it has one."""
@@ -42,12 +49,19 @@ class Deadlines:
 
     def _tick(self) -> None:
         # If one owner raises, the others still expire: with the next tick.
+        now = self._clock.time()
+        self.slept = now - self._due > _SLEPT
         try:
-            self._expire(self._clock.time())
+            self._expire(now)
         finally:
+            self.slept = False
             self._ticking = bool(self._when)
             if self._ticking:
-                self._clock.call_later(TICK, self._tick)
+                self._tick_later()
+
+    def _tick_later(self) -> None:
+        self._due = self._clock.time() + TICK
+        self._clock.call_later(TICK, self._tick)
 
     def _expire(self, now: float) -> None:
         for owner in [owner for owner, when in self._when.items() if when <= now]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ambassador.metrics import End
-from ambassador.net import tcp
+from ambassador.net import poller
 from ambassador.net.address import Address, written
 from ambassador.net.tcp import reset_on_close
 from ambassador.relay import Leg, Relay
@@ -56,7 +56,7 @@ class Connection:
         relay: what copies; None before and after.
         looped_from: the connection whose dial this may be, brought back; see `SelfDials`.
         kept_alive: the upstream's socket has keepalive.
-        progress, quiet_since: what `Timeouts` saw last, and since when it has not changed.
+        progress, quiet_since: what `Timeouts` saw last, and since when.
     """
 
     __slots__ = (
@@ -116,18 +116,18 @@ class Connection:
             self.dial_broke(error)
 
     def _begin(self) -> None:
-        poller, gate = self.route.poller, self.route.gate
+        sock, register, gate = self.leg.socket, self.route.poller.register, self.route.gate
         if gate.guarded and gate.refuses(self.peer[0]):
-            poller.register(self.leg.socket, self.leg.note)
+            register(sock, self.leg.note)
             self._drop_client(End.NOT_ALLOWED, None)
             return
         if gate.guarded:
             self._admission = gate.admission(self.leg, self.peer[0], self)
         if self._admission is None:
-            poller.register(self.leg.socket, self._while_dialling)
+            register(sock, self._while_dialling)
             self._begin_dial()
         else:
-            poller.register(self.leg.socket, self._admission.on_events)
+            register(sock, self._admission.on_events)
             self._admission.start()
 
     def admitted(self, header: Header | None, early: bytes) -> None:
@@ -146,7 +146,10 @@ class Connection:
         if self.route.debug:
             log.debug("connection.dialling", id=self.id, route=self.route.name, client=self.client_address)
         dial = self.route.upstream.dial(self)
-        self._dial = None if dial.over else dial
+        if not dial.over:
+            self._dial = dial
+            if self.leg.finishing:
+                dial.client_ends()
 
     def refused(self, end: End, error: str) -> None:
         """Reset a client that has not proven itself."""
@@ -200,9 +203,9 @@ class Connection:
         """Account for a connection that an error of ours ended; report one that comes too late for that, too."""
         if self.phase is Phase.OVER:
             self.route.poller.report(error)
-            return
-        self._trace(error)
-        self._account(End.FAILED, f"{type(error).__name__}: {error}")
+        else:
+            self._trace(error)
+            self._account(End.FAILED, f"{type(error).__name__}: {error}")
 
     def _trace(self, error: Exception) -> None:
         log.debug("connection.failed", id=self.id, traceback="".join(traceback.format_exception(error)))
@@ -228,18 +231,15 @@ class Connection:
         elif self._dial is not None:
             self._dial.refuse(error)
 
-    def keep_alive(self) -> None:
-        """Turn keepalive on towards the upstream; the client's socket has it from its listener."""
-        if self.relay is not None and not self.kept_alive:
-            self.kept_alive = True
-            tcp.bound_backoff(self.relay.upstream.socket)
-            if self.route.keepalive:
-                tcp.set_keepalive(self.relay.upstream.socket, self.route.keepalive)
-
     def _while_dialling(self, mask: int) -> None:
         """Keep what the client does for later, unless it is gone: its end of stream may be a half-close."""
         self.leg.note(mask)
-        if self.leg.error and self._dial is not None and not self._dial.hand_over():
+        if self._dial is None:
+            return
+        if not self.leg.error:
+            if mask & poller.ENDED:
+                self._dial.client_ends()
+        elif not self._dial.hand_over():
             self._dial.cancel()
             self._dial = None
             self._drop_client(End.CLIENT_GONE, None)

@@ -82,10 +82,20 @@ class Connections:
         turn = self._sweeps % _SWEEPS_A_ROUND
         for connection in list(self.live.values()):
             # Not at the start: most connections are over before keepalive would mean anything to them.
-            connection.keep_alive()
+            _keep_alive(connection)
             # By tens, since the numbers of one worker of several go in strides.
             if connection.id // _SWEEPS_A_ROUND % _SWEEPS_A_ROUND == turn:
                 _look_for_death(connection, now)
+
+
+def _keep_alive(connection: Connection) -> None:
+    """Turn keepalive on towards the upstream; the client's socket has it from its listener."""
+    if connection.relay is not None and not connection.kept_alive:
+        connection.kept_alive = True
+        sock = connection.relay.upstream.socket
+        tcp.bound_backoff(sock)
+        if connection.route.keepalive:
+            tcp.set_keepalive(sock, connection.route.keepalive)
 
 
 def _look_for_death(connection: Connection, now: float) -> None:

@@ -89,6 +89,7 @@ class Wiring:
             route,
             self._dials,
             timeout=settings.connect_timeout.of(route),
+            eject=settings.eject.of(route),
             credentials=self.tunnels.of(route, "target"),
         )
         return ServedRoute(

@@ -4,7 +4,8 @@ At most `MAX_DIALS` dials are under way; the others wait their turn, each with i
 not count for long: where nobody answers there is no queue to spare, and those who wait may be let in to an endpoint
 that lives. A dial whose round found nobody backs off; while any do, one of them at a time dials again, with growing
 pauses, and the first dial that gets through wakes the others. So the waiting clients of a dead upstream cost it one
-dial a second.
+dial a second. Dials whose client's stream has ended come last, two at a time: most of those clients have left, and a
+server that comes back is not met by a crowd that is gone.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections import deque
+from enum import IntEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -21,13 +23,29 @@ if TYPE_CHECKING:
 # As many as a usual backlog takes (listen(2): 128 for long): more would only fall out of the upstream's queue.
 MAX_DIALS = 128
 # A dial that took this long, in seconds, has met silence: a look-up or a handshake that hangs, or no answer to a SYN.
-_HANGS_AFTER = 0.5
+HANGS_AFTER = 0.5
 # An upstream that refuses is asked again soon, for it is mostly about to start; then by and by once a second.
 _FIRST_REST = 0.05
 _LONGEST_REST = 1.0
 # When it answers again, those who waited come back in groups of this many, not all at once.
 _WOKEN_AT_ONCE = 16
 _WAKE_PAUSE = 0.01
+# Of dials whose client's stream has ended, so many are under way at once while others rest.
+_ENDED_AT_ONCE = 2
+# Seconds that they rest for. A client whose stream has ended while nobody answers has mostly left, which cannot be told
+# from a half-close; a true one is reset sooner than others then.
+_ENDED_PATIENCE = 2.0
+
+
+class DialState(IntEnum):
+    """What a dial waits for."""
+
+    QUEUED = 0  # a slot among the upstream's dials
+    RESOLVING = 1  # the name service, or the hosts file
+    CONNECTING = 2  # the outcome of connect(2)
+    SHAKING_HANDS = 3  # the other end of the tunnel
+    RESTING = 4  # the next round
+    OVER = 5  # nothing: it was answered or cancelled
 
 
 class Queued(Protocol):
@@ -36,11 +54,13 @@ class Queued(Protocol):
     Attributes:
         deadline: the clock's time at which it gives up, wherever it stands.
         holds_slot: it is under way. Only the queue changes that.
+        client_ended: its client's stream has ended, so that the client has perhaps left.
         over: it needs nothing any more; the queue passes it by.
     """
 
     deadline: float
     holds_slot: bool
+    client_ended: bool
 
     @property
     def over(self) -> bool:
@@ -64,6 +84,8 @@ class DialQueue:
         self._hung_timer: Timer | None = None
         self._waiting: deque[Queued] = deque()
         self._resting: dict[Queued, None] = {}
+        self._resting_ended: dict[Queued, None] = {}
+        self._ended: set[Queued] = set()  # which of those were let in
         self._admitting = False
         self._rests = 0
         self._wake_timer: Timer | None = None
@@ -71,7 +93,8 @@ class DialQueue:
 
     def __len__(self) -> int:
         """Count the dials that have not been answered."""
-        return self._under_way + len(self._resting) + sum(not dial.over for dial in self._waiting)
+        resting = len(self._resting) + len(self._resting_ended)
+        return self._under_way + resting + sum(not dial.over for dial in self._waiting)
 
     def enter(self, dial: Queued) -> None:
         """Start a dial, or have it wait for a slot."""
@@ -83,23 +106,50 @@ class DialQueue:
             self._set_hung_timer()
 
     def back_off(self, dial: Queued) -> None:
-        """Let a dial whose round found nobody rest until it is woken for the next."""
-        self._resting[dial] = None
+        """Let a dial whose round found nobody rest until it is woken for the next round.
+
+        One whose client's stream has ended waits behind all others, and not for long.
+        """
+        self._resting.pop(dial, None)
+        if dial.client_ended:
+            dial.deadline = min(dial.deadline, self._clock.time() + _ENDED_PATIENCE)
+            self._resting_ended[dial] = None
+        else:
+            self._resting[dial] = None
         self._deadlines.set(dial, dial.deadline)
         if self._wake_timer is None:
             self._set_wake_timer(self._pause())
         self._give_up_slot(dial)  # last: what the next one does may end this one
 
+    def set_aside(self, dial: Queued) -> None:
+        """Let a dial that rests rest behind all others from now on: its client's stream has ended."""
+        if dial in self._resting:
+            self.back_off(dial)
+
+    def enter_again(self, dial: Queued) -> None:
+        """Start a dial that rests out of turn, or let it keep its turn until its new deadline."""
+        if dial in self._resting:
+            del self._resting[dial]
+            self.enter(dial)
+        else:
+            self._deadlines.set(dial, dial.deadline)
+
+    def has_turn(self, dial: Queued) -> bool:
+        """Tell whether a dial whose client's stream has ended was let in as one of the few."""
+        return dial in self._ended
+
     def leave(self, dial: Queued) -> None:
         """Forget a dial that was answered or cancelled."""
         self._deadlines.clear(dial)
-        self._resting.pop(dial, None)
+        if not dial.holds_slot:
+            self._resting.pop(dial, None)
+            self._resting_ended.pop(dial, None)
         self._give_up_slot(dial)
 
     def answered(self) -> None:
         """Take note of a dial that got through: those who rest may try again."""
         self._rests = 0
-        if self._resting and not self._waking_all:
+        if (self._resting or self._resting_ended) and not self._waking_all:
             self._set_wake_timer(_WAKE_PAUSE)
             self._waking_all = True
 
@@ -111,6 +161,8 @@ class DialQueue:
 
     def _give_up_slot(self, dial: Queued) -> None:
         """Give the dial's slot to the next that waits."""
+        if dial.client_ended:
+            self._ended.discard(dial)
         if not dial.holds_slot:
             return
         dial.holds_slot = False
@@ -133,12 +185,12 @@ class DialQueue:
 
     def _set_hung_timer(self) -> None:
         if self._hung_timer is None:
-            self._hung_timer = self._clock.call_later(_HANGS_AFTER / 4, self._release_hung)
+            self._hung_timer = self._clock.call_later(HANGS_AFTER / 4, self._release_hung)
 
     def _release_hung(self) -> None:
         """Count dials that hang no longer, so that those that wait have their turn."""
         self._hung_timer = None
-        hangs = self._clock.time() - _HANGS_AFTER
+        hangs = self._clock.time() - HANGS_AFTER
         for dial in [dial for dial, since in self._slots.items() if since <= hangs]:
             del self._slots[dial]
         self._enter_waiting()
@@ -161,10 +213,16 @@ class DialQueue:
         answers, self._waking_all = self._waking_all, False
         if not answers:
             self._rests += 1
-        woken = list(itertools.islice(self._resting, _WOKEN_AT_ONCE if answers else 1))
+        most = _WOKEN_AT_ONCE if answers else 1
+        woken = list(itertools.islice(self._resting, most))
         for dial in woken:
             del self._resting[dial]
-        if self._resting:
+        if not woken:
+            woken = list(itertools.islice(self._resting_ended, min(most, _ENDED_AT_ONCE - len(self._ended))))
+            self._ended.update(woken)
+        for dial in woken:
+            self._resting_ended.pop(dial, None)
+        if self._resting or self._resting_ended:
             self._set_wake_timer(self._pause())
         for dial in woken:
             if not dial.over:  # by what the end of the one before it brought about

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import os
 import time
@@ -15,7 +16,7 @@ from ambassador.upstream.name_service import look_up
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ambassador.config.routes import Endpoint
     from ambassador.upstream.helper import Answer
@@ -142,5 +143,19 @@ class Resolver:
         """Give the first answer to all who wait; those that come later are of no use to anybody."""
         if self._lookups.get(lookup.name) is lookup:
             del self._lookups[lookup.name]
+            turns = _turned(addresses) if len(addresses) > 1 and not self._hosts.addresses(lookup.name) else None
             for answer in lookup.waiting:
-                answer(addresses, reason)
+                answer(next(turns) if turns is not None else addresses, reason)
+
+
+def _turned(addresses: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Yield *addresses* again and again, those of a family each time with another one first.
+
+    A name server that turns its answers (RFC 1794) spreads clients that each ask; those who share an answer would all
+    go to the same address. Families stay where RFC 6724 has put them.
+    """
+    families = [list(group) for _, group in itertools.groupby(addresses, key=lambda address: ":" in address)]
+    while True:
+        yield tuple(address for family in families for address in family)
+        for family in families:
+            family.append(family.pop(0))

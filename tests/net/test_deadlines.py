@@ -18,10 +18,12 @@ class Owner:
         self.clears: list[Owner] = []
         self.sets: float | None = None
         self.fails = False
+        self.slept: list[bool] = []
 
     def expire(self) -> None:
         """Note it."""
         self.expired.append(self.clock.time())
+        self.slept.append(self.deadlines.slept)
         for other in self.clears:
             self.deadlines.clear(other)
         if self.sets is not None:
@@ -116,3 +118,19 @@ def test_without_deadlines_nothing_ticks() -> None:
         clock.advance(2 * TICK)
         assert len(owner.expired) == times
         assert clock.timers == []
+
+
+@pytest.mark.parametrize(("seconds", "slept"), [(0.9, False), (1.2, True)])
+def test_a_deadline_that_passed_while_all_was_stopped_is_told_from_others(seconds: float, slept: bool) -> None:  # noqa: FBT001 - a parameter
+    """Owners learn that the process was stopped as their deadlines passed, and that it was not the next time."""
+    clock = FakeClock()
+    deadlines = Deadlines(clock)
+    owner = Owner(clock, deadlines)
+    for _ in range(2):
+        deadlines.set(owner, clock.time() + 0.2)
+        clock.freeze(seconds)
+        assert owner.slept == [slept]
+        deadlines.set(owner, clock.time() + 0.2)
+        clock.advance(1.0)
+        assert owner.slept.pop() is False
+        owner.slept.clear()

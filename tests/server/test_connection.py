@@ -205,6 +205,19 @@ def test_a_client_half_closed_while_dialling_is_served(ambassador: Launch, serve
     assert running.closed()[0]["end"] == "closed"
 
 
+@pytest.mark.parametrize("header", [b"", b"PROXY UNKNOWN\r\n"])
+def test_a_client_half_closed_before_an_absent_upstream_has_two_seconds(ambassador: Launch, header: bytes) -> None:
+    """Whoever has ended its stream while nobody answers is reset long before the timeout, as one that has left."""
+    settings = {"CONNECT_TIMEOUT": "10m"} | ({"PROXY_PROTOCOL_FROM": "127.0.0.0/8"} if header else {})
+    running = ambassador(free_port(), settings=settings)
+    with running.connect() as client:
+        client.sendall(header + b"x")
+        client.shutdown(socket.SHUT_WR)
+        assert final_error(client) is ConnectionResetError
+    (line,) = running.closed()
+    assert line["end"] == "connect_refused"
+
+
 def test_a_foreign_client_ends_not_allowed(ambassador: Launch, serve: Serve) -> None:
     """A client outside AMBASSADOR_ALLOW is closed at once, is accounted for, and its upstream never hears of it."""
     server = serve(echo)

@@ -35,18 +35,22 @@ class Relay:
         self.over = True
 
 
+class Route:
+    """A route that keeps its connections alive."""
+
+    keepalive = 60.0
+
+
 class Connection:
     """A connection as the sweep sees it."""
+
+    route = Route
 
     def __init__(self, number: int, relay: Relay | None = None) -> None:
         self.id = number
         self.relay = relay
-        self.kept_alive = 0
+        self.kept_alive = False
         self.cuts: list[str] = []
-
-    def keep_alive(self) -> None:
-        """Count it."""
-        self.kept_alive += 1
 
     def cut(self, end: str) -> None:
         """Note it."""
@@ -65,6 +69,9 @@ class World:
             "silence",
             lambda sock: Silence(unanswered=self.owes[sock], heard=self.now - self.heard[sock]),
         )
+        self.kept_alive: list[tuple[str, float]] = []
+        monkeypatch.setattr(tcp, "bound_backoff", lambda _sock: None)
+        monkeypatch.setattr(tcp, "set_keepalive", lambda sock, idle: self.kept_alive.append((sock, idle)))
         self.relay = Relay()
         self.connections = Connections()
         self.add(Connection(7, self.relay))
@@ -140,7 +147,8 @@ def test_every_connection_is_looked_at_and_kept_alive(world: World) -> None:
     world.owes = {"client": True, "upstream": False}
     world.pass_seconds(10)
     assert all(other.relay is not None and other.relay.client.silent_since is not None for other in others)
-    assert all(other.kept_alive for other in others)
+    # Once each, towards the upstream, and not yet where there is none.
+    assert world.kept_alive == [("upstream", 60.0)] * (1 + len(others))
 
 
 def test_those_who_wait_for_room_are_told_once() -> None:

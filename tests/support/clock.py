@@ -43,6 +43,11 @@ class FakeClock:
         self.timers.append(timer)
         return timer
 
+    def freeze(self, seconds: float) -> None:
+        """Let time pass while the whole process is stopped: what was due meanwhile happens late, at its end."""
+        self._now += seconds
+        self.advance(0)
+
     def advance(self, seconds: float) -> None:
         """Let time pass: whatever is due meanwhile happens in its order and at its time, and so does what it adds."""
         until = self._now + seconds

@@ -10,7 +10,7 @@ from ambassador.config.routes import Endpoint, Route
 from ambassador.net.address import Address
 from ambassador.net.deadlines import Deadlines
 from ambassador.net.poller import Poller
-from ambassador.upstream.dial import Dial, DialState
+from ambassador.upstream.queue import DialState
 from ambassador.upstream.resolve import HostsFile, Resolver
 from ambassador.upstream.upstream import DialContext, Upstream
 from tests.support.deadline import soon
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ambassador.net.clock import Clock
     from ambassador.relay import Leg
+    from ambassador.upstream.dial import Dial
     from ambassador.upstream.endpoint import ServedEndpoint
     from tests.support.clock import FakeClock
 
@@ -74,7 +75,21 @@ class Dialling:
         self.callers: list[Caller] = []
         self.is_own: Callable[[str, int], bool] = lambda _host, _port: False
 
-    def upstream(self, *endpoints: Endpoint | tuple[str, int] | int, timeout: float = 30.0) -> Upstream:
+    @property
+    def context(self) -> DialContext:
+        """What the dials share."""
+        return DialContext(
+            poller=self.poller,
+            clock=self.clock,
+            deadlines=self.deadlines,
+            resolver=self.resolver,
+            own=self,
+            delay_acknowledgement=True,
+        )
+
+    def upstream(
+        self, *endpoints: Endpoint | tuple[str, int] | int, timeout: float = 30.0, eject: float = 1.0
+    ) -> Upstream:
         """Return an upstream of these endpoints; a number is a port of 127.0.0.1."""
         made = []
         for endpoint in endpoints:
@@ -85,15 +100,7 @@ class Dialling:
             else:
                 made.append(endpoint)
         route = Route("test:1", "test", (Address("", 1),), tuple(made), "TEST_PORT_1_TCP")
-        context = DialContext(
-            poller=self.poller,
-            clock=self.clock,
-            deadlines=self.deadlines,
-            resolver=self.resolver,
-            own=self,
-            delay_acknowledgement=True,
-        )
-        return Upstream(route, context, timeout=timeout)
+        return Upstream(route, self.context, timeout=timeout, eject=eject)
 
     def listens_at(self, host: str, port: int) -> bool:
         """Tell whether the test takes this for a listener of its own."""

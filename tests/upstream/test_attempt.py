@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import socket
 from typing import TYPE_CHECKING
 
-from ambassador.config.routes import Endpoint
-from ambassador.net.address import Address
-from ambassador.net.poller import Poller
 from ambassador.tunnel import Credentials, TunnelFiles
 from ambassador.upstream.attempt import Attempt
-from ambassador.upstream.endpoint import ServedEndpoint
 from tests.support.deadline import soon
+from tests.support.dials import dialling
 from tests.support.net import LOCAL, reset
 from tests.support.proofs import KeyFile, needs_keys
 
@@ -30,35 +26,36 @@ class Asker:
         self.told: list[str] = []
         self.leg: Leg | None = None
 
-    def connected(self, leg: Leg) -> None:
+    def connected(self, _attempt: Attempt, leg: Leg) -> None:
         """Keep a success."""
         self.leg = leg
         self.told.append("connected")
 
-    def missed(self, error_number: int) -> None:
+    def missed(self, _attempt: Attempt, error_number: int) -> None:
         """Keep a failure."""
         self.told.append(errno.errorcode[error_number])
 
-    def handshake_begins(self) -> None:
+    def handshake_begins(self, _attempt: Attempt) -> None:
         """Keep a beginning."""
         self.told.append("handshake begins")
 
-    def handshake_failed(self, reason: str) -> None:
+    def handshake_failed(self, _attempt: Attempt, reason: str) -> None:
         """Keep the failure of a tunnel."""
         self.told.append(reason)
 
 
 async def attempt_at_one_that_resets(credentials: Credentials | None) -> Asker:
     """Connect to a server that accepts and resets at once; return who was told of it."""
-    asker, poller = Asker(), Poller(asyncio.get_running_loop())
+    asker = Asker()
     with socket.create_server((LOCAL, 0)) as server:
-        served = ServedEndpoint("up:1", Endpoint(Address(LOCAL, server.getsockname()[1])))
-        attempt = Attempt(LOCAL, served, poller, credentials, asker)
-        assert attempt.start(delay_acknowledgement=False) == 0
-        reset(server.accept()[0])
-        await soon(lambda: asker.told)
-    attempt.cancel()
-    poller.shut_down()
+        async with dialling() as on:
+            upstream = on.upstream(server.getsockname()[1])
+            upstream.credentials = credentials
+            attempt = Attempt(LOCAL, upstream.endpoints[0], upstream, asker)
+            assert attempt.start() == 0
+            reset(server.accept()[0])
+            await soon(lambda: asker.told)
+            attempt.cancel()
     return asker
 
 

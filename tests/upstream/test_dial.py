@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import socket
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ambassador.net import sockets
 from ambassador.net.deadlines import TICK
 from ambassador.upstream import attempt as attempt_module
 from tests.support.dials import dialling, keeps_resting, rests
@@ -179,28 +177,6 @@ async def test_a_connection_to_itself_is_taken_for_a_refusal(clock: FakeClock, m
         await keeps_resting(caller, clock, 0.29)
         clock.advance(0.01 + TICK)
         assert await caller.answered() == "connect_refused"
-
-
-async def test_running_out_of_descriptors_passes(
-    serve: Serve, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A dial for which there is no descriptor at the moment is tried again and gets through."""
-    server = serve(hold)
-    new_socket = sockets.dialling_socket
-    failures = [errno.EMFILE, errno.ENFILE, errno.ENOBUFS]
-
-    def short(host: str) -> socket.SocketType:
-        if failures:
-            raise OSError(failures.pop(), "out of something")
-        return new_socket(host)
-
-    monkeypatch.setattr(attempt_module, "dialling_socket", short)
-    async with dialling(clock=clock) as on:
-        caller = on.call(on.upstream(server.port))
-        while failures:
-            await rests(caller)
-            clock.advance(1.0)
-        assert await caller.answered() == f"{LOCAL}:{server.port}"
 
 
 async def test_an_error_of_ours_fails_one_dial(monkeypatch: pytest.MonkeyPatch) -> None:

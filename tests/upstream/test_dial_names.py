@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from ambassador.net.deadlines import TICK
-from ambassador.upstream.dial import DialState
+from ambassador.upstream.queue import DialState
 from tests.support.deadline import soon
 from tests.support.dials import dialling, rests
 from tests.support.net import LOCAL, free_port
@@ -153,7 +153,7 @@ async def test_an_answer_to_two_rounds_is_one_attempt(serve: Serve, clock: FakeC
     async with dialling(clock=clock) as on:
         on.resolver = cast("Resolver", lookups)
         caller = on.call(on.upstream(("db.example", server.port), free_port(), timeout=10.0))
-        clock.advance(5.0 + TICK)
+        clock.advance(2.0 + TICK)
         await rests(caller)
         clock.advance(0.1)
         assert len(lookups.asked) == 2

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, cast
+import math
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from ambassador.config.routes import Endpoint, Route
+from ambassador.config.routes import Endpoint
 from ambassador.net.address import Address
-from ambassador.net.deadlines import TICK, Deadlines
-from ambassador.upstream import dial as dial_module
+from ambassador.net.deadlines import TICK
 from ambassador.upstream import queue as queue_module
-from ambassador.upstream.dial import Dial, DialState
-from ambassador.upstream.upstream import DialContext, Upstream
-from tests.support.clock import FakeClock
+from ambassador.upstream.dial import Dial
+from ambassador.upstream.queue import DialState
+from ambassador.upstream.trial import PATIENCE, Trial
 from tests.support.world import BROKEN, LINKED, OWN, PENDING, World
 
 if TYPE_CHECKING:
     from ambassador.metrics import End
-    from ambassador.net.poller import Poller
     from ambassador.relay import Leg
     from ambassador.upstream.endpoint import ServedEndpoint
-    from ambassador.upstream.resolve import Resolver
 
 pytestmark = pytest.mark.timeout(400)  # hypothesis makes what it finds short, for five minutes at most
 
@@ -41,8 +39,8 @@ _ENDPOINTS = [
     Endpoint(Address(_BEHIND, 82), hosts_alias="db"),
 ]
 # Most attempts are pending, or nothing would come of the rest.
-_OUTCOMES = st.sampled_from([*[PENDING] * 6, errno.ECONNREFUSED, errno.EMFILE, BROKEN, OWN])
-_ADDRESSES = {_LITERAL: {_LITERAL}, "db.example": {_FOUND, _OTHER}, _BEHIND: {LINKED, _BEHIND}}
+_OUTCOMES = st.sampled_from([*[PENDING] * 6, errno.ECONNREFUSED, errno.EADDRNOTAVAIL, OWN])
+_ADDRESSES = {_LITERAL: {_LITERAL}, "db.example": {_FOUND, _OTHER}, _BEHIND: {LINKED, _OTHER, _FOUND, _BEHIND}}
 
 
 class Client:
@@ -93,27 +91,16 @@ class DialMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World()
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(queue_module, "MAX_DIALS", _MOST)
-        self.patch.setattr(dial_module, "Attempt", self.world.attempt)
-        self.clock = FakeClock()
-        self.deadlines = Deadlines(self.clock)
+        self.world = World(self.patch)
+        self.clock, self.deadlines = self.world.clock, self.world.deadlines
         self.clients: list[Client] = []
 
-    @initialize(endpoints=st.permutations(_ENDPOINTS), count=st.integers(1, 3))
-    def serve(self, endpoints: list[Endpoint], count: int) -> None:
+    @initialize(endpoints=st.permutations(_ENDPOINTS), count=st.integers(1, 3), eject=st.sampled_from([0.0, 1.0, 1.0]))
+    def serve(self, endpoints: list[Endpoint], count: int, eject: float) -> None:
         """Serve some of the endpoints."""
-        context = DialContext(
-            poller=cast("Poller", None),  # which only real attempts need
-            clock=self.clock,
-            deadlines=self.deadlines,
-            resolver=cast("Resolver", self.world.resolver),
-            own=self.world,
-            delay_acknowledgement=True,
-        )
-        route = Route("test:1", "test", (Address("", 1),), tuple(endpoints[:count]), "TEST_PORT_1_TCP")
-        self.upstream = Upstream(route, context, timeout=2.0)
+        self.upstream = self.world.upstream(endpoints[:count], timeout=2.0, eject=eject)
 
     def arrive(self, *, successor: bool) -> None:
         """Dial for a new client."""
@@ -152,6 +139,12 @@ class DialMachine(RuleBasedStateMachine):
         self.world.there = there
         assert client.the_dial.hand_over() == bool(client.answered)
 
+    @precondition(lambda self: self.waiting())
+    @rule(data=st.data())
+    def end_stream(self, data: st.DataObject) -> None:
+        """A client's stream ends: it is gone, or has said all."""
+        data.draw(st.sampled_from(self.waiting())).the_dial.client_ends()
+
     @precondition(lambda self: self.world.open(shaking_hands=False))
     @rule(data=st.data(), error_number=st.sampled_from([errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.EACCES]))
     def miss(self, data: st.DataObject, error_number: int) -> None:
@@ -170,9 +163,11 @@ class DialMachine(RuleBasedStateMachine):
         """An attempt is accepted, and the handshake begins, or fails at once."""
         attempt = data.draw(st.sampled_from(self.world.open(shaking_hands=False)))
         attempt.shake_hands()
-        left = attempt.owner.deadline - self.clock.time()
-        # Three endpoints, of which one has two addresses.
-        assert self.deadlines._when[attempt.owner] >= self.clock.time() + left / 4 - _ROUNDING or left < 0
+        whose, now = attempt.for_whom, self.clock.time()
+        assert isinstance(whose, Dial | Trial)
+        left = whose.deadline - now if isinstance(whose, Dial) else math.inf
+        # Three endpoints, of which one has three addresses; one that stood back has less than a share.
+        assert self.deadlines._when[whose] >= now + min(left / 5, PATIENCE) - _ROUNDING or left < 0
         if at_once:
             attempt.fail_handshake()
 
@@ -192,11 +187,16 @@ class DialMachine(RuleBasedStateMachine):
         """The name server answers all who have asked, some of which have gone on without it."""
         self.world.resolver.answer(found)
 
-    @rule(host=_HOSTS, outcome=_OUTCOMES, link=st.sampled_from([None, (), (LINKED,)]))
+    @rule(host=_HOSTS, outcome=_OUTCOMES, link=st.sampled_from([None, (), (LINKED,), (LINKED, _OTHER, _FOUND)]))
     def change(self, host: str, outcome: int, link: tuple[str, ...] | None) -> None:
         """From now on an attempt at a host meets something else on the spot, and the hosts file has another content."""
         self.world.outcomes[host] = outcome
         self.world.resolver.link = link
+
+    @rule(host=st.sampled_from([_LITERAL, _BEHIND]))
+    def break_down(self, host: str) -> None:
+        """To try a host, which is never one of several, is a fault of ours from now on."""
+        self.world.outcomes[host] = BROKEN
 
     @precondition(lambda self: any(client.endpoint for client in self.clients))
     @rule(data=st.data())
@@ -208,6 +208,13 @@ class DialMachine(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         """Time passes."""
         self.clock.advance(seconds)
+
+    @rule(seconds=st.sampled_from([3.0, 40.0]))
+    def sleep(self, seconds: float) -> None:
+        """The process is stopped for a while; whoever waits is not too late for that."""
+        for client in self.waiting():
+            client.deadline = max(client.deadline, self.clock.time() + seconds + 2.0)
+        self.clock.freeze(seconds)
 
     @invariant()
     def answers_are_single_and_in_time(self) -> None:
@@ -223,9 +230,11 @@ class DialMachine(RuleBasedStateMachine):
         """A dial is over when its client waits no longer; it has an attempt, a slot and an endpoint when it says so."""
         for client in self.clients:
             dial = client.the_dial
-            under_way = [one.shaking_hands for one in self.world.attempts if one.open and one.owner is dial]
+            under_way = [one.shaking_hands for one in self.world.attempts if one.open and one.for_whom is dial]
             assert dial.over == (dial.state is DialState.OVER) == (not client.waits)
-            assert under_way == {DialState.CONNECTING: [False], DialState.SHAKING_HANDS: [True]}.get(dial.state, [])
+            assert bool(under_way) == (dial.state in {DialState.CONNECTING, DialState.SHAKING_HANDS})
+            # A handshake has no other attempt beside it; where it has failed, other addresses have their turn.
+            assert not any(under_way) or (dial.state, under_way) == (DialState.SHAKING_HANDS, [True])
             assert dial.holds_slot == (dial._endpoint is not None) == (dial.state in _UNDER_WAY)
             assert (dial._attempt is not None) == bool(under_way)
 
@@ -243,10 +252,13 @@ class DialMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_queue_counts_who_waits(self) -> None:
-        """The queue's length is the dials without an answer, each of which has a deadline, and nobody else has."""
+        """The length is the dials without an answer. They have deadlines, and so have trials, but nobody else."""
         dials = [client.the_dial for client in self.waiting()]
+        trials = {owner for owner in self.deadlines._when if isinstance(owner, Trial)}
         assert len(self.upstream.queue) == len(dials)
-        assert self.deadlines._when.keys() == set(dials)
+        assert self.deadlines._when.keys() == trials.union(dials)
+        assert trials.issuperset(one.for_whom for one in self.world.attempts if one.open and one.for_whom not in dials)
+        assert len(trials) <= len(self.upstream.endpoints)
         for dial in dials:
             when = self.deadlines._when[dial]
             latest = max(dial.deadline, self.clock.time()) + _ROUNDING  # a step may begin when the tick is yet to come
@@ -262,6 +274,9 @@ class DialMachine(RuleBasedStateMachine):
             assert [endpoint.live for endpoint in self.upstream.endpoints if endpoint.live] == []
             assert [one for one in self.world.attempts if one.open] == []
             assert self.clock.timers == []
+            for endpoint in self.upstream.endpoints:
+                known = [endpoint.ejection, *(address.ejection for address in endpoint._known.values())]
+                assert {ejection._asked for ejection in known} == {-math.inf}
         finally:
             self.patch.undo()
 

@@ -26,7 +26,7 @@ class Patient:
     """A dial that finds nobody in any round, or hangs in its first."""
 
     over = False
-    holds_slot = False
+    holds_slot = client_ended = False
 
     def __init__(self, queue: DialQueue, rounds: list[Patient], *, deadline: float, hangs: bool = False) -> None:
         self.queue = queue
@@ -246,7 +246,7 @@ async def test_dials_that_hang_do_not_keep_others_from_a_live_endpoint(
 ) -> None:
     """A burst of clients ten times as large as the dials at once gets past a black hole to the endpoint that lives."""
     monkeypatch.setattr(queue_module, "MAX_DIALS", 2)
-    monkeypatch.setattr(queue_module, "_HANGS_AFTER", 0.05)
+    monkeypatch.setattr(queue_module, "HANGS_AFTER", 0.05)
     server, clock = serve(hold), FakeClock()
     with black_hole() as port:
         async with dialling(clock=clock) as on:

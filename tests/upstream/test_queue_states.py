@@ -49,7 +49,7 @@ class ModelDial:
         self.deadline = deadline
         self.outcomes = outcomes
         self.over = False
-        self.holds_slot = False
+        self.holds_slot = self.client_ended = False
         self.rounds = 0
         self.started = 0.0
 
@@ -91,9 +91,13 @@ class ModelDial:
         self.machine.queue.leave(self)
 
     def expire(self) -> None:
-        """Fail when it waits or rests; rest when a step took too long."""
+        """Fail when it waits or rests; rest when a step took too long. Have more time where all was stopped."""
         now = self.machine.clock.time()
-        if not self.holds_slot:
+        if self.machine.deadlines.slept and not self.holds_slot:
+            self.deadline = now + 2.0
+            self.machine.queue.enter_again(self)
+            return
+        if not self.holds_slot and not self.machine.deadlines.slept:
             assert self.deadline - _ROUNDING <= now <= self.deadline + TICK + _ROUNDING
         if self.holds_slot and now < self.deadline:
             self.rest()
@@ -172,6 +176,20 @@ class QueueMachine(RuleBasedStateMachine):
         """A client goes, or has bad news."""
         data.draw(st.sampled_from(self.live())).end()
 
+    @precondition(lambda self: self.live())
+    @rule(data=st.data())
+    def end_stream(self, data: st.DataObject) -> None:
+        """A client's stream ends."""
+        dial = data.draw(st.sampled_from(self.live()))
+        dial.client_ended = True
+        self.queue.set_aside(dial)
+        assert dial not in self.resting()
+
+    @rule()
+    def sleep(self) -> None:
+        """The process is stopped for a while."""
+        self.clock.freeze(3.0)
+
     @rule(seconds=st.sampled_from([0.004, 0.02, 0.06, 0.13, 0.5]))
     def wait(self, seconds: float) -> None:
         """A little time passes."""
@@ -209,7 +227,17 @@ class QueueMachine(RuleBasedStateMachine):
     def nobody_waits_beside_a_free_slot(self) -> None:
         """A dial waits only while all slots are taken, and rests only while a wake-up is due."""
         assert not self.waiting() or len(self.queue._slots) == _MOST
-        assert not self.queue._resting or self.queue._wake_timer in self.clock.timers
+        rests = bool(self.queue._resting or self.queue._resting_ended)
+        assert not rests or self.queue._wake_timer in self.clock.timers
+
+    @invariant()
+    def a_dial_is_in_one_place(self) -> None:
+        """A dial is under way, waits, rests or rests behind the others; few that did that are let in at once."""
+        queue = self.queue
+        places = [*self.under_way(), *self.waiting(), *queue._resting, *queue._resting_ended]
+        assert sorted(map(id, places)) == sorted(map(id, self.live()))
+        assert len(queue._ended) <= 2
+        assert queue._ended.issubset([*self.under_way(), *self.waiting()])
 
     @invariant()
     def deadlines_stand(self) -> None:
@@ -223,7 +251,8 @@ class QueueMachine(RuleBasedStateMachine):
         try:
             self.clock.advance(60)
             assert self.live() == []
-            assert (len(self.queue._slots), len(self.queue._waiting), len(self.queue._resting)) == (0, 0, 0)
+            left = [self.queue._slots, self.queue._waiting, self.queue._resting, self.queue._resting_ended]
+            assert [len(place) for place in (*left, self.queue._ended)] == [0] * 5
             assert self.clock.timers == []
         finally:
             self.patch.undo()

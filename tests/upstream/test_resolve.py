@@ -159,3 +159,34 @@ async def test_a_lost_packet_delays_only_those_who_were_there(monkeypatch: pytes
     assert await look_up(resolver, "x") == (("10.0.0.1",), None)
     await soon(lambda: not [thread for thread in threading.enumerate() if thread.name == "lookup x"])
     assert len(answers) == 3
+
+
+async def burst(resolver: Resolver, count: int) -> list[tuple[str, ...]]:
+    """Return what so many get who ask for a name at once."""
+    answers: Answers = []
+    for _ in range(count):
+        resolver.lookup("pool", lambda found, reason: answers.append((found, reason)))
+    await soon(lambda: len(answers) == count)
+    return [found for found, _ in answers]
+
+
+async def test_those_who_share_a_lookup_are_spread(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of six who share an answer each address of a family is first for as many, and no family leaves its place."""
+    found = ["fd00::1", "fd00::2", "10.0.0.1", "10.0.0.2", "10.0.0.3"]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [entry(address) for address in found])
+    resolver = Resolver(asyncio.get_running_loop(), hosts=HostsFile(str(tmp_path / "none")))
+    answers = await burst(resolver, 6)
+    assert answers[0] == tuple(found)
+    assert answers[1] == ("fd00::2", "fd00::1", "10.0.0.2", "10.0.0.3", "10.0.0.1")
+    for place, most in ((0, 3), (2, 2)):
+        assert {[answer[place] for answer in answers].count(address) for address in found} == {0, most}
+    assert await burst(resolver, 1) == [tuple(found)]
+
+
+async def test_the_order_of_the_hosts_file_stands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A name that the hosts file has is for its first address first, however many ask at once."""
+    hosts = tmp_path / "hosts"
+    hosts.write_text("10.0.0.2 pool\n10.0.0.1 pool\n")
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [entry("10.0.0.2"), entry("10.0.0.1")])
+    resolver = Resolver(asyncio.get_running_loop(), hosts=HostsFile(str(hosts)))
+    assert await burst(resolver, 3) == [("10.0.0.2", "10.0.0.1")] * 3
