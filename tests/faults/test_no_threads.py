@@ -87,7 +87,7 @@ def test_without_threads_addresses_names_and_admin_are_served(
     running = ambassador(port, f"tcp://localhost:{port}", settings=settings, prelude=refused_threads(kind))
     assert is_served(running, 0)
     assert is_served(running, 1)
-    assert ask(admin, "/readyz") == (200, "ready")
+    assert ask(admin, "/readyz", timeout=PATIENCE) == (200, "ready")
     assert bool(running.named("resolver.helper_started")) == (kind != "clone3 ENOSYS")
     ends_as_logged(running, 0)
 
@@ -102,7 +102,7 @@ def test_a_name_needs_room_for_one_process_or_thread(
     with pids_limit(most) as prelude:
         running = ambassador(port, f"tcp://localhost:{port}", settings=settings, prelude=prelude, loop=loop_name)
         assert all(is_served(running, route) for route in (0, 1) * 10)
-        assert ask(admin, "/readyz") == (200, "ready")
+        assert ask(admin, "/readyz", timeout=PATIENCE) == (200, "ready")
         ends_as_logged(running, 0)
 
 
@@ -118,7 +118,7 @@ def test_with_no_room_at_all_only_names_are_out_of_reach(ambassador: Launch, ser
         (line,) = [line for line in running.closed(2) if line["end"] != "closed"]
         assert line["end"] == "connect_unresolved"
         assert "pids limit" in line["error"]
-        assert ask(admin, "/readyz") == (200, "ready")
+        assert ask(admin, "/readyz", timeout=PATIENCE) == (200, "ready")
         ends_as_logged(running, 0)
 
 

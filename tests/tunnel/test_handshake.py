@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ import pytest
 from ambassador.net import poller
 from ambassador.tunnel import Credentials, TunnelFiles
 from ambassador.tunnel.handshake import Handshake
+from tests.support.deadline import PATIENCE
 from tests.support.net import pair, reset
 
 if TYPE_CHECKING:
@@ -47,7 +49,6 @@ def test_a_word_that_finds_no_room_goes_later(proofs: Proofs) -> None:
     ours, theirs = pair()
     with ours, theirs:
         ours.setblocking(False)  # noqa: FBT003 - the name of it
-        theirs.setblocking(False)  # noqa: FBT003
         filled = 0
         with contextlib.suppress(BlockingIOError):
             while True:
@@ -60,6 +61,7 @@ def test_a_word_that_finds_no_room_goes_later(proofs: Proofs) -> None:
         said = b""
         while len(said) < filled:
             said += theirs.recv(1 << 20)
+        assert select.select([], [ours], [], PATIENCE)[1]
         handshake.on_events(poller.OUT)
         handshake.on_events(poller.OUT)
 
