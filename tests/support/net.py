@@ -136,17 +136,17 @@ def pair() -> tuple[socket.socket, socket.socket]:
 
 
 @contextlib.contextmanager
-def black_hole() -> Iterator[int]:
+def black_hole(host: str = LOCAL, port: int = 0) -> Iterator[int]:
     """Yield a port whose queue is full, so that the kernel drops every further SYN: nobody ever answers."""
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(socket.socket())
-        server.bind((LOCAL, 0))
+        server.bind((host, port))
         server.listen(0)
         port = server.getsockname()[1]
         for _ in range(8):
             filler = stack.enter_context(socket.socket())
             filler.setblocking(False)  # noqa: FBT003 - the name of it
-            filler.connect_ex((LOCAL, port))
+            filler.connect_ex((host, port))
             if not select.select([], [filler], [], 0.2)[1]:
                 break
         else:

@@ -29,6 +29,12 @@ def hold(client: socket.socket) -> None:
         pass
 
 
+def greet(client: socket.socket) -> None:
+    """Speak first, and wait until the client ends its stream."""
+    client.sendall(b"x")
+    hold(client)
+
+
 class Server:
     """Listen on a port of 127.0.0.1, and give every client a thread. A client's fault or the test's end is no error.
 

@@ -91,13 +91,18 @@ def run(*words: str) -> None:
     subprocess.run(words, check=True, capture_output=True, timeout=60)
 
 
+def needs(*tools: str) -> None:
+    """Skip the test unless we are root and have these tools; where CI has to, fail it."""
+    missing = [tool for tool in tools if shutil.which(tool) is None]
+    if os.geteuid() or missing:
+        reason = f"this needs {' and '.join(missing) or 'root'}"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+
+
 @contextlib.contextmanager
 def wire() -> Iterator[Wire]:
     """Yield a wire; skip the test where this machine does not let us make one, which CI has to."""
-    missing = [tool for tool in ("ip", "iptables") if shutil.which(tool) is None]
-    if os.geteuid() or missing:
-        reason = f"making a network namespace needs {' and '.join(missing) or 'root'}"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    needs("ip", "iptables")
     made = Wire()
     try:
         made.build()
