@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.island import island
-from tests.support.turned_names import NameServer
 from tests.support.net import connect, free_port
 from tests.support.servers import Server, greet
+from tests.support.turned_names import NameServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
