@@ -140,3 +140,11 @@ def reset_on_close(sock: socket.SocketType) -> None:
     # A socket that is gone already needs no reset.
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+
+
+def nothing_to_read(sock: socket.SocketType) -> bool:
+    """Tell whether there is no byte to read from a stream."""
+    try:
+        return not sock.recv(1, socket.MSG_PEEK)
+    except OSError:
+        return True

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ambassador.metrics import End
-from ambassador.net import poller
+from ambassador.net import poller, tcp
 from ambassador.net.address import Address, written
 from ambassador.net.tcp import reset_on_close
 from ambassador.relay import Leg, Relay
@@ -149,7 +149,7 @@ class Connection:
         if not dial.over:
             self._dial = dial
             if self.leg.finishing:
-                dial.client_ends()
+                dial.client_ends(silent=self._silent())
 
     def refused(self, end: End, error: str) -> None:
         """Reset a client that has not proven itself."""
@@ -238,11 +238,15 @@ class Connection:
             return
         if not self.leg.error:
             if mask & poller.ENDED:
-                self._dial.client_ends()
+                self._dial.client_ends(silent=self._silent())
         elif not self._dial.hand_over():
             self._dial.cancel()
             self._dial = None
             self._drop_client(End.CLIENT_GONE, None)
+
+    def _silent(self) -> bool:
+        """Tell whether nothing waits to be read from the client."""
+        return not self._early and tcp.nothing_to_read(self.leg.socket)
 
     def _drop_client(self, end: End, error: str | None) -> None:
         reset_on_close(self.leg.socket)

@@ -35,7 +35,7 @@ class Dial:
 
     __slots__ = (
         "_attempt", "_endpoint", "_left", "_lookup", "_owner", "_passing", "_rounds", "_since", "_trial",
-        "_tried", "_upstream", "client_ended", "deadline", "end", "error", "holds_slot", "state",
+        "_tried", "_upstream", "client_ended", "client_silent", "deadline", "end", "error", "holds_slot", "state",
     )  # fmt: skip
 
     def __init__(self, upstream: Upstream, owner: DialOwner, now: float) -> None:
@@ -50,7 +50,7 @@ class Dial:
         self._trial: ServedEndpoint | None = None
         self._lookup: Lookup | None = None
         self._rounds, self._since = 0, now
-        self._passing = self._tried = self.client_ended = False
+        self._passing = self._tried = self.client_ended = self.client_silent = False
 
     @property
     def over(self) -> bool:
@@ -73,9 +73,9 @@ class Dial:
         """Answer at once if the connection is there already, for a client that is gone; tell whether it was."""
         return self._attempt is not None and self._attempt.hand_over()
 
-    def client_ends(self) -> None:
+    def client_ends(self, *, silent: bool = False) -> None:
         """Take note that the client's stream has ended: while nobody answers it is dialled for last, and briefly."""
-        self.client_ended = True
+        self.client_ended, self.client_silent = True, silent
         if self.state is DialState.RESTING:
             self._upstream.queue.set_aside(self)
         elif self._is_set_aside():

@@ -11,6 +11,7 @@ server that comes back is not met by a crowd that is gone.
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections import deque
 from enum import IntEnum
@@ -32,6 +33,9 @@ _WOKEN_AT_ONCE = 16
 _WAKE_PAUSE = 0.01
 # Of dials whose client's stream has ended, so many are under way at once while others rest.
 _ENDED_AT_ONCE = 2
+# Seconds from one to the next of those whose client has not said a word either: a crowd of them is what MySQL and its
+# kin lock a host out for, and few half-closers say nothing.
+_SILENT_PAUSE = 0.5
 # Seconds that they rest for. A client whose stream has ended while nobody answers has mostly left, which cannot be told
 # from a half-close; a true one is reset sooner than others then.
 _ENDED_PATIENCE = 2.0
@@ -55,12 +59,14 @@ class Queued(Protocol):
         deadline: the clock's time at which it gives up, wherever it stands.
         holds_slot: it is under way. Only the queue changes that.
         client_ended: its client's stream has ended, so that the client has perhaps left.
+        client_silent: it has, and there was nothing in it.
         over: it needs nothing any more; the queue passes it by.
     """
 
     deadline: float
     holds_slot: bool
     client_ended: bool
+    client_silent: bool
 
     @property
     def over(self) -> bool:
@@ -85,6 +91,8 @@ class DialQueue:
         self._waiting: deque[Queued] = deque()
         self._resting: dict[Queued, None] = {}
         self._resting_ended: dict[Queued, None] = {}
+        self._resting_silent: dict[Queued, None] = {}
+        self._silent_due = -math.inf
         self._ended: set[Queued] = set()  # which of those were let in
         self._admitting = False
         self._rests = 0
@@ -93,7 +101,7 @@ class DialQueue:
 
     def __len__(self) -> int:
         """Count the dials that have not been answered."""
-        resting = len(self._resting) + len(self._resting_ended)
+        resting = len(self._resting) + len(self._resting_ended) + len(self._resting_silent)
         return self._under_way + resting + sum(not dial.over for dial in self._waiting)
 
     def enter(self, dial: Queued) -> None:
@@ -113,7 +121,7 @@ class DialQueue:
         self._resting.pop(dial, None)
         if dial.client_ended:
             dial.deadline = min(dial.deadline, self._clock.time() + _ENDED_PATIENCE)
-            self._resting_ended[dial] = None
+            (self._resting_silent if dial.client_silent else self._resting_ended)[dial] = None
         else:
             self._resting[dial] = None
         self._deadlines.set(dial, dial.deadline)
@@ -144,10 +152,11 @@ class DialQueue:
         if not dial.holds_slot:
             self._resting.pop(dial, None)
             self._resting_ended.pop(dial, None)
+            self._resting_silent.pop(dial, None)
         self._give_up_slot(dial)
 
     def answered(self) -> None:
-        """Take note of a dial that got through: those who rest may try again."""
+        """Take note of a dial that got through: those who rest may try again, the silent ones in their own time."""
         self._rests = 0
         if (self._resting or self._resting_ended) and not self._waking_all:
             self._set_wake_timer(_WAKE_PAUSE)
@@ -219,10 +228,15 @@ class DialQueue:
             del self._resting[dial]
         if not woken:
             woken = list(itertools.islice(self._resting_ended, min(most, _ENDED_AT_ONCE - len(self._ended))))
-            self._ended.update(woken)
+        if not woken and self._resting_silent and not self._ended and self._clock.time() >= self._silent_due:
+            woken = [next(iter(self._resting_silent))]
+            self._silent_due = self._clock.time() + _SILENT_PAUSE
         for dial in woken:
+            if dial.client_ended:
+                self._ended.add(dial)
             self._resting_ended.pop(dial, None)
-        if self._resting or self._resting_ended:
+            self._resting_silent.pop(dial, None)
+        if self._resting or self._resting_ended or self._resting_silent:
             self._set_wake_timer(self._pause())
         for dial in woken:
             if not dial.over:  # by what the end of the one before it brought about

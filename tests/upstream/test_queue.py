@@ -26,7 +26,7 @@ class Patient:
     """A dial that finds nobody in any round, or hangs in its first."""
 
     over = False
-    holds_slot = client_ended = False
+    holds_slot = client_ended = client_silent = False
 
     def __init__(self, queue: DialQueue, rounds: list[Patient], *, deadline: float, hangs: bool = False) -> None:
         self.queue = queue

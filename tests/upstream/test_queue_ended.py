@@ -28,12 +28,12 @@ class Scene:
         """Set what dials meet from now on."""
         self.world.outcomes = {endpoint.host: outcome for endpoint in self.upstream.endpoints}
 
-    def come(self, *, ended: bool = False) -> Caller:
-        """Have a client come, and perhaps end its stream."""
+    def come(self, *, ended: bool = False, silent: bool = False) -> Caller:
+        """Have a client come, and perhaps end its stream, *silent* without a byte in it."""
         caller = Caller()
         caller.dial = self.upstream.dial(caller)
         if ended:
-            caller.dial.client_ends()
+            caller.dial.client_ends(silent=silent)
         return caller
 
     def under_way(self, callers: list[Caller]) -> list[Caller]:
@@ -72,6 +72,17 @@ def test_two_at_a_time_are_dialled_for(scene: Scene) -> None:
         scene.wait(0.05)
         assert len(scene.under_way(ended)) == 2
         scene.world.open(shaking_hands=False)[0].succeed()
+
+
+def test_those_that_said_nothing_are_dialled_for_one_by_one(scene: Scene) -> None:
+    """Of a crowd that ended without a word, and has mostly left, two or three are dialled for when all is well."""
+    silent = [scene.come(ended=True, silent=True) for _ in range(20)]
+    scene.set_all(PENDING)
+    for _ in range(110):
+        scene.wait(0.01)
+        for attempt in scene.world.open(shaking_hands=False):
+            attempt.succeed()
+    assert 2 <= sum(caller.address == HOST for caller in silent) <= 3
 
 
 def test_they_wait_for_two_seconds_at_most(scene: Scene) -> None:

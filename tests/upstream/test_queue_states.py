@@ -49,7 +49,7 @@ class ModelDial:
         self.deadline = deadline
         self.outcomes = outcomes
         self.over = False
-        self.holds_slot = self.client_ended = False
+        self.holds_slot = self.client_ended = self.client_silent = False
         self.rounds = 0
         self.started = 0.0
 
@@ -182,6 +182,7 @@ class QueueMachine(RuleBasedStateMachine):
         """A client's stream ends."""
         dial = data.draw(st.sampled_from(self.live()))
         dial.client_ended = True
+        dial.client_silent = data.draw(st.booleans())
         self.queue.set_aside(dial)
         assert dial not in self.resting()
 
@@ -227,14 +228,14 @@ class QueueMachine(RuleBasedStateMachine):
     def nobody_waits_beside_a_free_slot(self) -> None:
         """A dial waits only while all slots are taken, and rests only while a wake-up is due."""
         assert not self.waiting() or len(self.queue._slots) == _MOST
-        rests = bool(self.queue._resting or self.queue._resting_ended)
+        rests = bool(self.queue._resting or self.queue._resting_ended or self.queue._resting_silent)
         assert not rests or self.queue._wake_timer in self.clock.timers
 
     @invariant()
     def a_dial_is_in_one_place(self) -> None:
         """A dial is under way, waits, rests or rests behind the others; few that did that are let in at once."""
         queue = self.queue
-        places = [*self.under_way(), *self.waiting(), *queue._resting, *queue._resting_ended]
+        places = [*self.under_way(), *self.waiting(), *queue._resting, *queue._resting_ended, *queue._resting_silent]
         assert sorted(map(id, places)) == sorted(map(id, self.live()))
         assert len(queue._ended) <= 2
         assert queue._ended.issubset([*self.under_way(), *self.waiting()])
@@ -251,8 +252,9 @@ class QueueMachine(RuleBasedStateMachine):
         try:
             self.clock.advance(60)
             assert self.live() == []
-            left = [self.queue._slots, self.queue._waiting, self.queue._resting, self.queue._resting_ended]
-            assert [len(place) for place in (*left, self.queue._ended)] == [0] * 5
+            queue = self.queue
+            left = [queue._slots, queue._waiting, queue._resting, queue._resting_ended, queue._resting_silent]
+            assert [len(place) for place in (*left, queue._ended)] == [0] * 6
             assert self.clock.timers == []
         finally:
             self.patch.undo()
