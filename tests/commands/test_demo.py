@@ -42,7 +42,11 @@ def test_a_link_that_does_not_come_up_is_exit_code_1(
 def test_bytes_that_differ_are_exit_code_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A link that changes what it carries is a failure at run time, told in one line."""
     monkeypatch.setattr(demo, "_ambassador", lambda *_: contextlib.nullcontext())
-    monkeypatch.setattr(demo, "_exchange", lambda *_: b"something else")
+
+    async def changed(*_: object) -> bytes:
+        return b"something else"
+
+    monkeypatch.setattr(demo, "_exchange", changed)
     assert main(["demo"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line == "the bytes that came back differ from those that were sent"
