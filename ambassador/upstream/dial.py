@@ -217,7 +217,9 @@ class Dial:
         self._since = now = upstream.now()
         if state is DialState.SHAKING_HANDS and attempt is not None:
             others += attempt.others
-        patience = upstream.patience(self.deadline - now, others, self._rounds)
+        patience = self.deadline - now
+        if others or not upstream.single:
+            patience = upstream.patience(patience, others, self._rounds)
         if self._left and self._endpoint is self._trial:
             patience = min(patience, PATIENCE)
         elif self.client_ended and self._is_set_aside():
@@ -243,7 +245,6 @@ class Dial:
         owner, endpoint = self._owner, self._endpoint
         assert owner is not None and endpoint is not None  # noqa: S101, PT018 - a dial that is over has no attempt
         self._endpoint = None  # counted on, by the owner
-        self._trial = None if self._trial is endpoint else self._trial
         self._end()
         self._upstream.reached(endpoint)
         owner.dialled(leg, attempt.address, endpoint)

@@ -83,6 +83,7 @@ class Upstream:
 
     Attributes:
         endpoints: what there is to dial; each lives as long as it is in use somewhere.
+        single: there is but one of them, so that nobody else is kept waiting by it.
         timeout: how long a dial may take as a whole, in seconds.
         eject: seconds for which what was missed stands back, at the least; 0 for never.
         credentials: what proves both ends of a tunnel; None where the upstream is dialled in the clear.
@@ -103,7 +104,7 @@ class Upstream:
         self.now = context.clock.time
         self.queue = DialQueue(context.clock, context.deadlines)
         self._policy = policy
-        self._single = len(self.endpoints) == 1
+        self.single = len(self.endpoints) == 1
 
     def dial(self, owner: DialOwner) -> Dial:
         """Begin a dial. Its answer may come before this returns only if it is a failure."""
@@ -116,9 +117,9 @@ class Upstream:
 
         And the one of them that was missed last and that this round is to try, or None.
         """
+        if self.single:
+            return [*self.endpoints], None
         endpoints = self._policy(self.endpoints)
-        if self._single:
-            return endpoints, None
         now, trial = self.now(), None
         in_place, back = [], []
         for endpoint in endpoints:
@@ -135,13 +136,13 @@ class Upstream:
         So that what is silent never hides a live endpoint behind it from a client that waits for three seconds.
         """
         share = seconds / (1 + others) if others else seconds
-        if not self._single:
+        if not self.single:
             share = min(share, SILENT_AFTER * 2.0 ** min(rounds - 1, 10))
         return share
 
     def reached(self, endpoint: ServedEndpoint) -> None:
         """Take note that an endpoint answers."""
-        if not self._single:
+        if not self.single:
             endpoint.ejection.reached(self.now())
         endpoint.health.reached()
         self.queue.answered()
@@ -149,7 +150,7 @@ class Upstream:
     def missed(self, endpoint: ServedEndpoint, error: str, *, silent: bool) -> None:
         """Take note that no address of an endpoint answered; *silent*: it cost seconds to find that out."""
         endpoint.health.missed(error)
-        if self.eject and not self._single:
+        if self.eject and not self.single:
             seconds = endpoint.ejection.missed(self.now(), self.eject, silent=silent)
             if seconds:
                 log.warning(
