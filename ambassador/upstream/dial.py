@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ambassador.upstream.endpoint import ServedEndpoint
     from ambassador.upstream.upstream import DialOwner, Upstream
 
-# A step that had less than this when time ran out says nothing: what earlier ones said is the reason.
+# A step that had less than this, with little time left, says nothing: what earlier ones said is the reason.
 _TOO_SHORT = 0.1
 # What a dial gets whose deadline passed while the whole process was stopped.
 _ONE_MORE_TRY = 2.0
@@ -40,7 +40,7 @@ class Dial:
 
     def __init__(self, upstream: Upstream, owner: DialOwner, now: float) -> None:
         self.state, self.holds_slot = DialState.QUEUED, False
-        self.deadline = now + upstream.timeout
+        self.deadline, self._since, self._rounds = now + upstream.timeout, now, 0
         self.end, self.error = End.CONNECT_TIMEOUT, "no answer in time"
         self._upstream = upstream
         self._owner: DialOwner | None = owner
@@ -49,7 +49,6 @@ class Dial:
         self._attempt: Trying | None = None
         self._trial: ServedEndpoint | None = None
         self._lookup: Lookup | None = None
-        self._rounds, self._since = 0, now
         self._passing = self._tried = self.client_ended = self.client_silent = False
 
     @property
@@ -94,12 +93,10 @@ class Dial:
 
     def expire(self) -> None:
         """Go on after the deadline of the present step: with the next endpoint, or with the bad news."""
-        now = self._upstream.now()
-        late = now >= self.deadline
+        late = self._upstream.now() >= self.deadline
         if self._upstream.context.deadlines.slept:
-            self._step_again(now, late=late)
-        elif not self.holds_slot or (late and self._tried and now - self._since < _TOO_SHORT):
-            self._drop_step()
+            self._step_again(late=late)
+        elif not self.holds_slot:
             self._fail()
         elif late:
             self._give_way()
@@ -119,10 +116,10 @@ class Dial:
             self._give_way()
             self._try_next()
 
-    def _step_again(self, now: float, *, late: bool) -> None:
+    def _step_again(self, *, late: bool) -> None:
         """Give the step its time anew: the whole process was stopped meanwhile (a paused container, a debugger)."""
         if late:
-            self.deadline = now + _ONE_MORE_TRY
+            self.deadline = self._upstream.now() + _ONE_MORE_TRY
         if self.holds_slot:
             self._wait(self.state)
         else:
@@ -134,11 +131,13 @@ class Dial:
         return self.client_ended and last and not self._upstream.queue.has_turn(self)
 
     def _give_way(self) -> None:
-        """Count the endpoint as missed: it was silent for its share of the time."""
-        self._note_silence()
-        self._miss(self.end, self.error, silent=True)
-        if self._attempt is not None:
-            self._attempt.abandon()
+        """Count the endpoint as missed: it was silent for its share of the time, if that was worth the name."""
+        if not self._tried or self._upstream.now() - self._since >= _TOO_SHORT:
+            self._note_silence()
+            self._miss(self.end, self.error, silent=True)
+            if self._attempt is not None:
+                self._attempt.abandon()
+        self._passing = True
         self._drop_step()
 
     def _note_silence(self) -> None:

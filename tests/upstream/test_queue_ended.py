@@ -171,5 +171,6 @@ def test_one_that_leaves_makes_room_for_another(scene: Scene) -> None:
     for caller in scene.under_way(ended):
         assert caller.dial is not None
         caller.dial.cancel()
-    scene.wait(0.9)
-    assert scene.under_way(ended)
+    scene.upstream.queue.answered()
+    scene.wait(0.1)
+    assert len(scene.under_way(ended)) == 2

@@ -134,6 +134,21 @@ def test_of_several_rounds_each_waits_twice_as_long(world: World) -> None:
     assert [round(after) for after in begun[:4]] == [0, 2, 4, 8]
 
 
+def test_little_time_left_is_no_silence(world: World) -> None:
+    """An endpoint that had a few milliseconds before the deadline is not ejected for that, nor is it the reason."""
+    upstream = world.upstream(ENDPOINTS[:2], timeout=0.1)
+    world.outcomes = dict.fromkeys(HOSTS, errno.ECONNREFUSED)
+    caller = Caller()
+    upstream.dial(caller)
+    for endpoint in upstream.endpoints:
+        upstream.reached(endpoint)
+    world.outcomes.clear()
+    world.clock.advance(0.1 + TICK)
+    assert len(world.attempts) > 2
+    assert caller.end == "connect_refused"
+    assert not any(endpoint.ejection.ejected for endpoint in upstream.endpoints)
+
+
 def test_who_cancels_has_nobody_ejected(world: World) -> None:
     """A client that goes while an endpoint has not answered yet says nothing about that endpoint."""
     upstream = world.upstream(ENDPOINTS[:2])
