@@ -75,14 +75,14 @@ def test_two_at_a_time_are_dialled_for(scene: Scene) -> None:
 
 
 def test_those_that_said_nothing_are_dialled_for_one_by_one(scene: Scene) -> None:
-    """Of a crowd that ended without a word, and has mostly left, two or three are dialled for when all is well."""
+    """Of a crowd that ended without a word, and has mostly left, one to three are dialled for when all is well."""
     silent = [scene.come(ended=True, silent=True) for _ in range(20)]
     scene.set_all(PENDING)
     for _ in range(110):
         scene.wait(0.01)
         for attempt in scene.world.open(shaking_hands=False):
             attempt.succeed()
-    assert 2 <= sum(caller.address == HOST for caller in silent) <= 3
+    assert 1 <= sum(caller.address == HOST for caller in silent) <= 3
 
 
 def test_they_wait_for_two_seconds_at_most(scene: Scene) -> None:
