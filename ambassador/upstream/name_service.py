@@ -33,7 +33,7 @@ def answered(name: str) -> tuple[tuple[str, ...], str | None]:
         return (), getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-def serve(sock: socket.socket) -> None:
+def serve(sock: socket.socket) -> None:  # pragma: no cover - the helper runs without site-packages, and so unmeasured
     """Answer the questions of a parent, each a message `[number, name]`, by `[number, addresses, reason]`.
 
     Where there is no room for a child it answers by itself, one question after the other, and says so first by
@@ -61,9 +61,9 @@ def serve(sock: socket.socket) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def _send(sock: socket.socket, message: list[object]) -> None:
+def _send(sock: socket.socket, message: list[object]) -> None:  # pragma: no cover - as `serve`
     sock.send(json.dumps(message).encode())
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # pragma: no cover - as `serve`
     serve(socket.socket(fileno=0))
