@@ -189,13 +189,14 @@ class Admission:
         codec = self._leg.codec
         assert codec is not None  # noqa: S101 - the caller has looked
         self._header += bytes(codec.decrypt()) if codec.waiting else b""
+        over = False
         while not self._parse():
-            data = self._leg.socket.recv(16384)
-            self._header += bytes(codec.decrypt(data))
-            if not data or codec.ended or codec.broken:
-                if not self._parse():
-                    self._refuse(codec.broken or "the connection ended within the header")
+            if over or codec.ended or codec.broken:  # perhaps by what came along with the handshake's end
+                self._refuse(codec.broken or "the connection ended within the header")
                 return
+            data = self._leg.socket.recv(16384)
+            over = not data
+            self._header += bytes(codec.decrypt(data))
 
     def _parse(self) -> bool:
         """Tell whether the header was there, or the client is gone by now."""
