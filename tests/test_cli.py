@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ambassador import cli
 from ambassador.commands import run as run_command
+from tests.support.cases import quick
 from tests.support.net import LOCAL, connect, free_port, read_to_end
 from tests.support.process import command
 from tests.support.servers import echo
@@ -166,7 +167,7 @@ def test_a_wrong_call_is_exit_code_2(run: Run, arguments: tuple[str, ...]) -> No
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     arguments=st.lists(
         TEXT | st.sampled_from(["run", "check", "--json", "wait", "--timeout", "1ms", "x:1"]), max_size=4
@@ -188,7 +189,7 @@ def test_no_input_is_answered_with_a_traceback(
     assert code in {0, 2}
 
 
-@pytest.mark.parametrize("form", ["link", "routes", "run ROUTE", "ROUTE", "HOST PORT"])
+@pytest.mark.parametrize("form", quick(2, ["HOST PORT", "routes", "link", "run ROUTE", "ROUTE"]))
 def test_every_way_to_name_a_route_serves_it(ambassador: Launch, serve: Serve, form: str) -> None:
     """A link, AMBASSADOR_ROUTES, arguments with and without `run`, and HOST PORT all come to the same."""
     server, port = serve(echo), free_port()

@@ -20,6 +20,7 @@ def run(*arguments: str) -> str:
     return subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=4 * PATIENCE).stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [("-n", "0"), ("-n", "1"), ("-p", "no:xdist")])
 def test_what_is_left_out_is_said(how: tuple[str, ...]) -> None:
     """A run that leaves slow tests out ends with their number and with what runs them, however it is divided."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ambassador.commands.healthcheck import ask
+from tests.support.cases import quick
 from tests.support.confine import own_names, pids_limit, refused_threads
 from tests.support.deadline import PATIENCE, eventually
 from tests.support.names import name_server
@@ -76,8 +77,8 @@ def confined(how: str) -> Iterator[str]:
         yield refused_threads(how)
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-@pytest.mark.parametrize("kind", [*KINDS, "clone3 ENOSYS"])
+@pytest.mark.parametrize("workers", quick(1, ["1", "2"]))
+@pytest.mark.parametrize("kind", quick(1, [*KINDS, "clone3 ENOSYS"]))
 def test_without_threads_addresses_names_and_admin_are_served(
     ambassador: Launch, serve: Serve, kind: str, workers: str
 ) -> None:
@@ -92,13 +93,13 @@ def test_without_threads_addresses_names_and_admin_are_served(
     ends_as_logged(running, 0)
 
 
-@pytest.mark.parametrize(("most", "workers"), [(2, "1"), (3, "1"), (4, "1"), (9, "1"), (4, "2"), (5, "2")])
+@pytest.mark.parametrize(("most", "workers"), quick(1, [(2, "1"), (3, "1"), (4, "1"), (9, "1"), (4, "2"), (5, "2")]))
 def test_a_name_needs_room_for_one_process_or_thread(
     ambassador: Launch, serve: Serve, loop_name: str, most: int, workers: str
 ) -> None:
     """With room for a single process or thread beside those that serve, names are reached time and again."""
     port, admin = serve(echo).port, f"{LOCAL}:{free_port()}"
-    settings = {"ADMIN": admin, "WORKERS": workers}
+    settings = {"ADMIN": admin, "WORKERS": workers, "CONNECT_TIMEOUT": "1m"}
     with pids_limit(most) as prelude:
         running = ambassador(port, f"tcp://localhost:{port}", settings=settings, prelude=prelude, loop=loop_name)
         assert all(is_served(running, route) for route in (0, 1) * 10)
@@ -122,7 +123,7 @@ def test_with_no_room_at_all_only_names_are_out_of_reach(ambassador: Launch, ser
         ends_as_logged(running, 0)
 
 
-@pytest.mark.parametrize("how", [*KINDS, "pids 2", "pids 3", "pids 4"])
+@pytest.mark.parametrize("how", quick(1, [*KINDS, "pids 2", "pids 3", "pids 4"]))
 def test_a_silent_name_holds_up_no_other(ambassador: Launch, serve: Serve, tmp_path: Path, how: str) -> None:
     """While clients of a name wait for a silent name server, those of another name are served, and the end is quick."""
     port = serve(echo).port
@@ -207,7 +208,7 @@ def command(*arguments: str, prelude: str, admin: str = "off") -> tuple[int, str
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("how", [*KINDS, "pids 1", "pids 2"])
+@pytest.mark.parametrize("how", quick(1, [*KINDS, "pids 1", "pids 2"]))
 def test_commands_need_no_threads(ambassador: Launch, serve: Serve, how: str) -> None:
     """`check --dial` and `wait` find what is there and name what is not, with no thread to be had."""
     live, admin, dead = serve(echo).port, f"{LOCAL}:{free_port()}", free_port()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.cases import quick
 from tests.support.net import connect, exactly, final_error, free_port
 from tests.support.process import command
 from tests.support.servers import Server, echo, hold
@@ -19,18 +20,21 @@ LOCAL_NET = "127.0.0.0/8"
 
 @pytest.mark.parametrize(
     ("allow", "host", "enters"),
-    [
-        ("127.0.0.1", "127.0.0.1", True),
-        ("10.0.0.0/8,127.0.0.0/8", "127.0.0.1", True),
-        ("10.0.0.0/8", "127.0.0.1", False),
-        ("::1", "::1", True),
-        ("::1", "127.0.0.1", False),
-        ("127.0.0.1", "::1", False),
-        ("::ffff:127.0.0.0/104", "127.0.0.1", True),
-        ("fd00::/8,::/127", "::1", True),
-        ("0.0.0.0/0", "::1", False),
-        ("::/0", "127.0.0.1", False),
-    ],
+    quick(
+        3,
+        [
+            ("127.0.0.1", "127.0.0.1", True),
+            ("10.0.0.0/8,127.0.0.0/8", "127.0.0.1", True),
+            ("10.0.0.0/8", "127.0.0.1", False),
+            ("::1", "::1", True),
+            ("::1", "127.0.0.1", False),
+            ("127.0.0.1", "::1", False),
+            ("::ffff:127.0.0.0/104", "127.0.0.1", True),
+            ("fd00::/8,::/127", "::1", True),
+            ("0.0.0.0/0", "::1", False),
+            ("::/0", "127.0.0.1", False),
+        ],
+    ),
 )
 def test_networks_that_are_allowed(ambassador: Launch, allow: str, host: str, enters: bool) -> None:  # noqa: FBT001
     """A dual-stack listener admits whom ALLOW names, IPv4 by its own name; others are reset at once, and counted."""

@@ -274,4 +274,4 @@ class AdmissionMachine(RuleBasedStateMachine):
 
 
 test_clients_at_one_gate = AdmissionMachine.TestCase
-AdmissionMachine.TestCase.settings = hypothesis.settings(max_examples=150, stateful_step_count=40)
+AdmissionMachine.TestCase.settings = hypothesis.settings(max_examples=50, stateful_step_count=40)

@@ -11,6 +11,7 @@ import pytest
 
 from ambassador.__main__ import _ONE_SHOT
 from ambassador.cli import cli
+from tests.support.cases import quick
 from tests.support.net import LOCAL, black_hole, connect, exactly, final_error, free_port, read_to_end
 from tests.support.prelude import patch
 from tests.support.process import HANGING_LOOKUP, command
@@ -216,7 +217,7 @@ def test_it_ends_with_the_last_connection_not_with_the_timeout(ambassador: Launc
     assert running.exit_code() == 0
 
 
-@pytest.mark.parametrize("listen", ["", "0.0.0.0", "::", LOCAL])
+@pytest.mark.parametrize("listen", quick(1, ["", "0.0.0.0", "::", LOCAL]))
 @pytest.mark.parametrize("host", [LOCAL, "localhost"])
 def test_a_dial_of_its_own_port_is_refused_however_it_is_bound(ambassador: Launch, listen: str, host: str) -> None:
     """Where the upstream is the listener itself, the first client ends the loop, not the last free descriptor."""
@@ -231,8 +232,10 @@ def test_a_dial_of_its_own_port_is_refused_however_it_is_bound(ambassador: Launc
     assert running.stop() == 0
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-@pytest.mark.parametrize(("listen", "host"), [(LOCAL, LOCAL), (LOCAL, "0.0.0.0"), ("*", LOCAL), (LOCAL, "mapped.test")])
+@pytest.mark.parametrize("workers", quick(1, ["1", "2"]))
+@pytest.mark.parametrize(
+    ("listen", "host"), quick(2, [(LOCAL, LOCAL), (LOCAL, "0.0.0.0"), ("*", LOCAL), (LOCAL, "mapped.test")])
+)
 def test_no_route_leads_to_the_admin_address(ambassador: Launch, listen: str, host: str, workers: str) -> None:
     """A client of a route to the admin server, who would have the rights of this machine, is reset instead."""
     port = free_port()

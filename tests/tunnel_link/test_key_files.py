@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ambassador.tunnel.credentials import SHARED_KEYS
+from tests.support.cases import quick
 from tests.support.net import free_port
 from tests.support.process import command, environment
 
 if TYPE_CHECKING:
     from tests.support.proofs import Authority, KeyFile
 
-COMMANDS = pytest.mark.parametrize("verb", ["run", "check"])
+COMMANDS = pytest.mark.parametrize("verb", quick(1, ["check", "run"]))
 
 
 def said(verb: str, settings: dict[str, str]) -> tuple[int, str]:

@@ -289,4 +289,4 @@ def give_back(client: Client) -> None:
 
 
 test_dials_of_one_upstream = DialMachine.TestCase
-DialMachine.TestCase.settings = hypothesis.settings(max_examples=150, stateful_step_count=40)
+DialMachine.TestCase.settings = hypothesis.settings(max_examples=50, stateful_step_count=40)

@@ -261,4 +261,4 @@ class QueueMachine(RuleBasedStateMachine):
 
 
 test_dials_in_any_order = QueueMachine.TestCase
-QueueMachine.TestCase.settings = hypothesis.settings(max_examples=150, stateful_step_count=40)
+QueueMachine.TestCase.settings = hypothesis.settings(max_examples=50, stateful_step_count=40)
