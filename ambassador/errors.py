@@ -34,3 +34,8 @@ class ConfigurationError(AmbassadorError):
 
 class StartError(AmbassadorError):
     """The machine does not let us serve, such as a port in use: exit code 1."""
+
+
+def described(error: BaseException) -> str:
+    """Return what a log says of an error that nobody expected: its type, and what it says itself."""
+    return f"{type(error).__name__}: {error}"

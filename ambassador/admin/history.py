@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
+from ambassador.errors import described
 from ambassador.metrics import troubled
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class History:
             try:
                 self.add(await overview.report(), loop.time())
             except Exception as error:  # noqa: BLE001 - one look is lost, the history goes on
-                log.error("admin.failed", path="history", error=f"{type(error).__name__}: {error}")  # noqa: TRY400 - one line
+                log.error("admin.failed", path="history", error=described(error))  # noqa: TRY400 - one line
             await asyncio.sleep(INTERVAL)
 
     def add(self, report: Report, now: float) -> None:

@@ -16,6 +16,7 @@ from ambassador.admin.history import History
 from ambassador.admin.page import Page
 from ambassador.admin.processes import Processes
 from ambassador.admin.prometheus import CONTENT_TYPE, exposition
+from ambassador.errors import described
 
 if TYPE_CHECKING:
     import socket
@@ -113,7 +114,7 @@ class _Admin:
         except ConnectionError:
             raise  # the client went away
         except Exception as error:
-            log.exception("admin.failed", path=request.path, error=f"{type(error).__name__}: {error}")
+            log.exception("admin.failed", path=request.path, error=described(error))
             return _text("failed\n", status=500)
 
     async def page(self, _request: web.Request) -> web.Response:

@@ -15,6 +15,7 @@ import structlog
 
 from ambassador import log
 from ambassador.admin.overview import LocalOverview
+from ambassador.errors import described
 from ambassador.net.cgroup import usable_cores
 from ambassador.net.sockets import bind
 from ambassador.server.process import Process
@@ -107,7 +108,7 @@ async def _load_and_serve_admin(process: Process, sock: socket.socket) -> None:
             process.configuration.settings.admin_token, LocalOverview(process), sock, process.limits.admin
         )
     except Exception as error:  # noqa: BLE001 - whatever it was, nobody could ask for readiness any more
-        _log.error("admin.failed", path="start", error=f"{type(error).__name__}: {error}")
+        _log.error("admin.failed", path="start", error=described(error))
         process.exit_code = 1
         process.drain("admin failed")
     finally:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from ambassador.errors import described
 from ambassador.metrics import End
 from ambassador.net import poller, tcp
 from ambassador.net.address import Address, written
-from ambassador.net.tcp import reset_on_close
 from ambassador.relay import Leg, Relay
 from ambassador.server.proxy_header import address_of, send_header
 
@@ -190,7 +190,7 @@ class Connection:
         """Reset the client because of an error of our own."""
         self._dial = None
         self._trace(error)
-        self._drop_client(End.FAILED, f"{type(error).__name__}: {error}")
+        self._drop_client(End.FAILED, described(error))
 
     def relay_over(self, end: End, reason: str = "") -> None:
         """Account for the connection, whose relay has closed both sockets."""
@@ -205,7 +205,7 @@ class Connection:
             self.route.poller.report(error)
         else:
             self._trace(error)
-            self._account(End.FAILED, f"{type(error).__name__}: {error}")
+            self._account(End.FAILED, described(error))
 
     def _trace(self, error: Exception) -> None:
         log.debug("connection.failed", id=self.id, traceback="".join(traceback.format_exception(error)))
@@ -249,7 +249,7 @@ class Connection:
         return not self._early and tcp.nothing_to_read(self.leg.socket)
 
     def _drop_client(self, end: End, error: str | None) -> None:
-        reset_on_close(self.leg.socket)
+        tcp.reset_on_close(self.leg.socket)
         self.route.poller.close(self.leg.socket)
         self._account(end, error)
 
@@ -265,7 +265,7 @@ class Connection:
             self._count(end, seconds, up, down)
         except Exception as fault:  # noqa: BLE001 - a fault of ours is told, and counted as what it is
             self._trace(fault)
-            end, error = End.FAILED, f"{type(fault).__name__}: {fault}"
+            end, error = End.FAILED, described(fault)
             self._count(end, seconds, up, down)
         if self.route.access_log is not None:
             optional = {"error": error} if error else {}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import structlog
 
 import ambassador
+from ambassador.errors import described
 from ambassador.metrics import End
 from ambassador.net.address import listen_text
 from ambassador.server import reload
@@ -193,9 +194,7 @@ class Process:
 def _log_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Log what nobody else has caught, as one event like any other."""
     error = context.get("exception")
-    log.error(
-        "ambassador.fault", message=context["message"], error=f"{type(error).__name__}: {error}" if error else None
-    )
+    log.error("ambassador.fault", message=context["message"], error=described(error) if error else None)
     if error is not None:
         log.debug("ambassador.fault", traceback="".join(traceback.format_exception(error)))
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from ambassador.errors import described
 from ambassador.workers import worker
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _begin(serve: Callable[[], int], output: Output, *, keep: Collection[int], m
         code = serve()
     except BaseException as error:  # noqa: BLE001 - the process ends here, whatever it was
         told = "".join(traceback.format_exception(error))
-        log.error("worker.failed", error=f"{type(error).__name__}: {error}", traceback=told)  # noqa: TRY400 - as a field
+        log.error("worker.failed", error=described(error), traceback=told)  # noqa: TRY400 - as a field
     finally:
         output.flush()
         os._exit(code)

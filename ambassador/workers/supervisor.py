@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from ambassador.errors import described
 from ambassador.net.sockets import bind
 from ambassador.server.process import State
 from ambassador.server.signals import handle_signals
@@ -112,7 +113,7 @@ def _admin(pool: Pool, sock: socket.socket, output: Output, serve_admin: ServeAd
         try:
             await serve_admin(PoolOverview(pool), sock, limit)
         except Exception as error:  # noqa: BLE001 - whatever it was, nobody could ask for readiness any more
-            log.error("admin.failed", path="start", error=f"{type(error).__name__}: {error}")  # noqa: TRY400 - one line
+            log.error("admin.failed", path="start", error=described(error))  # noqa: TRY400 - one line
             pool.exit_code = 1
             pool.drain("admin failed")
 
