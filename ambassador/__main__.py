@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -43,6 +44,8 @@ def main() -> None:
     open_standard_streams()
     if not _ONE_SHOT.intersection(sys.argv[1:2]):
         handle_signals()
+        # Modules stay: to collect among what they make finds nothing, and is 6 % of a start. Who serves enables it.
+        gc.disable()
     if sys.argv[1:] == ["healthcheck"]:
         from ambassador.commands.healthcheck import main as run
     else:

@@ -87,6 +87,7 @@ async def _serve(configuration: Configuration, output: Output) -> int:
             admin = loop.create_task(_load_and_serve_admin(process, sock), name="admin")
         # What was made until now lives as long as the process: the garbage collector need not look at it again.
         gc.freeze()
+        gc.enable()  # see `__main__`
         handle_signals(loop, process)
         return await process.serve(process.log_ready)
     finally:

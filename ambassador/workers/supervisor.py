@@ -84,6 +84,7 @@ def _keep_alive(
     The event loop stands still at each fork, so that the child is not started within one of its callbacks.
     """
     gc.freeze()
+    gc.enable()  # see `__main__`
     while (slot := runner.run(pool.next_spawn())) is not None:
         if pool.state is State.DRAINING:  # pragma: no cover - a signal has just come in the turn that said who is due
             continue

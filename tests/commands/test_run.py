@@ -29,3 +29,22 @@ def test_uvloop_is_taken_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> 
     assert loop_factory() is uvloop.new_event_loop
     monkeypatch.setitem(sys.modules, "uvloop", None)
     assert loop_factory() is asyncio.new_event_loop
+
+
+COLLECTING = """
+import gc
+from ambassador.server.process import Process
+from tests.support.prelude import replace
+async def serve_collecting(self, ready):
+    assert gc.isenabled()
+    return await serve(self, ready)
+serve = replace(Process, "serve", serve_collecting)
+"""
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_garbage_is_collected_while_it_serves(ambassador: Launch, workers: str) -> None:
+    """No collection slows the start down, and all that comes after it is collected."""
+    running = ambassador(9, settings={"WORKERS": workers}, prelude=COLLECTING)
+    assert running.stop() == 0
+    assert running.lines == []
