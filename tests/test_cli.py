@@ -167,7 +167,7 @@ def test_a_wrong_call_is_exit_code_2(run: Run, arguments: tuple[str, ...]) -> No
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30)
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     arguments=st.lists(
         TEXT | st.sampled_from(["run", "check", "--json", "wait", "--timeout", "1ms", "x:1"]), max_size=4

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from random import Random
 
 # A loaded machine must fail no test by its pace; the examples are the same at each run.
-FEW = settings(deadline=None, derandomize=True, max_examples=100)
+FEW = settings(deadline=None, derandomize=True, max_examples=300)
 
 ANYTHING = st.text(st.characters(exclude_characters="\0"), max_size=20)
 ALIASES = st.sampled_from(
