@@ -11,8 +11,6 @@ import socket
 import sys
 import time
 
-from ambassador.config.files import read_small
-
 DEFAULT_ADMIN = "127.0.0.1:9901"
 # Seconds. An ambassador that takes longer than this to say that it is ready is not ready.
 TIMEOUT = 3.0
@@ -43,7 +41,9 @@ def admin_address() -> str:
     """
     path = os.environ.get("AMBASSADOR_ADMIN_FILE", "").strip()  # noqa: TID251 - a command without the command line
     if path:
-        return read_small(path).strip() or DEFAULT_ADMIN
+        from ambassador.config.in_time import look_in_time
+
+        return look_in_time([(path, False)], seconds=TIMEOUT)[0].text().strip() or DEFAULT_ADMIN
     return os.environ.get("AMBASSADOR_ADMIN", "").strip() or DEFAULT_ADMIN  # noqa: TID251 - as above
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from ambassador.config import parsers
-from ambassador.config.files import read_small
+from ambassador.config.in_time import look_in_time
 from ambassador.config.links import link_name
 from ambassador.config.names import bare_name, docker_aliases
 from ambassador.config.problems import MASK, Invalid, Several, left_in, path_shown, shown
@@ -18,6 +19,8 @@ from ambassador.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from ambassador.config.files import Look
 
 _FILE = "_FILE"
 # What Docker and Kubernetes make of an alias `ambassador` (AMBASSADOR_PORT_6379_TCP, AMBASSADOR_SERVICE_HOST, ...).
@@ -53,13 +56,14 @@ def read_settings(environ: Mapping[str, str]) -> Reading:
     """
     reading = Reading(Settings())
     texts: dict[str, str] = {}
+    files = _look_at_files(environ)
     for name in sorted(NAMES):
         for variable in (f"{PREFIX}{name}", f"{PREFIX}{name}{_FILE}"):
             value = environ.get(variable, "").strip()
             if not value:
                 continue
             try:
-                texts[name.lower()] = _text(name, variable, value, reading)
+                texts[name.lower()] = _text(name, variable, value, reading, files)
                 reading.given[name] = variable
             except Invalid as invalid:
                 reading.failed.add(name.lower())
@@ -69,18 +73,30 @@ def read_settings(environ: Mapping[str, str]) -> Reading:
     return reading
 
 
-def _text(name: str, variable: str, value: str, reading: Reading) -> str:
+def _look_at_files(environ: Mapping[str, str]) -> dict[str, Look]:
+    """Look at all files that X_FILE variables name, at once: those that do not answer cost the time of one."""
+    named = {environ.get(f"{PREFIX}{name}{_FILE}", "").strip() for name in NAMES} - {""}
+    return {found.path: found for found in look_in_time((path, False) for path in named if _is_path(path))}
+
+
+def _is_path(text: str) -> bool:
+    with contextlib.suppress(Invalid):
+        return bool(parsers.path(text))
+    return False
+
+
+def _text(name: str, variable: str, value: str, reading: Reading, files: Mapping[str, Look]) -> str:
     """Return the text of a setting, from its variable or from the file that the variable names."""
     if name in reading.given or name.lower() in reading.failed:
         raise Invalid(f"{PREFIX}{name} is set as well", "unset one of them")
-    return value if variable == f"{PREFIX}{name}" else _content(value)
+    return value if variable == f"{PREFIX}{name}" else _content(value, files)
 
 
-def _content(path: str) -> str:
-    """Read the file that an X_FILE variable names, without the white space around its text."""
-    file = parsers.path(path)
+def _content(path: str, files: Mapping[str, Look]) -> str:
+    """Return what is in the file that an X_FILE variable names, without the white space around its text."""
+    parsers.path(path)
     try:
-        text = read_small(file).strip()
+        text = files[path].text().strip()
     except OSError as error:
         raise Invalid(f"cannot read the file: {error.strerror}", "name a text file with the setting in it") from None
     if not text:

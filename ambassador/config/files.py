@@ -1,4 +1,7 @@
-"""Read a small text file that a variable names. Imports next to nothing, for the health check, which runs often."""
+"""Look at a small file that a variable names. Blocks; `in_time` does not wait for ever.
+
+Imports next to nothing: where no thread can be had for it this is run as a program, which looks at what it is told to.
+"""
 
 from __future__ import annotations
 
@@ -9,28 +12,127 @@ import stat
 # Bytes: a list of a thousand routes, a thousand keys or any chain of certificates fits; a device or a log must not fill
 # the memory.
 LARGEST = 1 << 20
+# Docker, Swarm and Kubernetes mount secrets here, with owners and modes that their users do not choose.
+SECRETS = ("/run/secrets", "/var/run/secrets")
+_PART = 1 << 16
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+# O_NONBLOCK: to open a pipe would wait for its writer (fifo(7)), and to read /proc/kmsg for the next message. O_NOCTTY:
+# a process that leads a session must not take a terminal for its own (open(2)).
+_HOW = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+# Whoever swaps files, as Kubernetes does, may do so between two steps of ours; nobody does it this often in a row.
+_TRIES = 3
 
 
-def read_small(path: str | os.PathLike[str], *, errors: str = "strict") -> str:
-    """Return the text of *path*, UTF-8; *errors* says what happens to other bytes, as in `bytes.decode`.
+class Look:
+    """What one look at a file has found, as plain data.
 
-    A byte order mark is no part of the text: editors write it without being asked.
-
-    Raises:
-        OSError: it cannot be read, is not a regular file, is larger than `LARGEST`, or is not UTF-8. Its strerror says
-            which, fit for a message.
+    Attributes:
+        path: as it was named; `real`: where that leads to, where a folder was asked for.
+        content: what is in it, from the very file that the rest is about; empty if it could not be read.
+        wrong: why it could not be read; empty if it could. `forbidden`: since this process may not, `late`: in time.
+        mode, uid, gid: the file's; -1 while unknown. `folder_mode` and so on: of the folder that it really is in.
+        mounted: it is below a folder of secrets.
     """
-    # Before it is opened: that would wait for the writer of a pipe (fifo(7)).
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        raise OSError(errno.EINVAL, "not a regular file")
-    with open(path, "rb") as file:
-        content = file.read(LARGEST + 1)
-    if len(content) > LARGEST:
-        raise OSError(errno.EFBIG, f"larger than {LARGEST >> 20} MiB")
-    if len(content) % 2 == 0 and (content.startswith(_UTF_16) or b"\0" in content[:2]):
-        raise OSError(errno.EILSEQ, "not UTF-8 text but UTF-16, as PowerShell's > writes it; save it as UTF-8")
+
+    def __init__(self, path: str) -> None:
+        self.path = self.real = path
+        self.content = b""
+        self.wrong = ""
+        self.forbidden = self.late = self.mounted = False
+        self.mode = self.uid = self.gid = self.folder_mode = self.folder_uid = self.folder_gid = -1
+
+    def fail(self, error: OSError) -> None:
+        """Note why it could not be read."""
+        self.wrong = error.strerror or str(error)
+        self.forbidden = isinstance(error, PermissionError)
+
+    def text(self, *, errors: str = "strict") -> str:
+        """Return the content as text, UTF-8; *errors* says what happens to other bytes, as in `bytes.decode`.
+
+        A byte order mark is no part of the text: editors write it without being asked.
+
+        Raises:
+            OSError: it could not be read, or is not UTF-8. Its strerror says which, fit for a message.
+        """
+        if self.wrong:
+            raise OSError(errno.EACCES if self.forbidden else errno.EIO, self.wrong)
+        content = self.content
+        if len(content) % 2 == 0 and (content.startswith(_UTF_16) or b"\0" in content[:2]):
+            raise OSError(errno.EILSEQ, "not UTF-8 text but UTF-16, as PowerShell's > writes it; save it as UTF-8")
+        try:
+            return content.decode("utf-8-sig", errors)
+        except UnicodeDecodeError:
+            raise OSError(errno.EILSEQ, "not UTF-8 text") from None
+
+
+def look(path: str, *, in_folder: bool) -> Look:
+    """Open the regular file at *path* once, and say what it is and what is in it. Symbolic links are followed.
+
+    With *in_folder* its real folder is looked at first, and the file is opened in that: whatever is swapped meanwhile,
+    what was read and what can be judged belong together.
+    """
+    for _ in range(_TRIES if in_folder else 1):
+        found = Look(path)
+        try:
+            if in_folder:
+                _look_in_folder(found)
+            else:
+                _read(found, path, None)
+            break
+        except OSError as error:
+            found.fail(error)
+    return found
+
+
+def _look_in_folder(found: Look) -> None:
+    found.real = os.path.realpath(found.path)
+    found.mounted = any(found.real.startswith(f"{os.path.realpath(secrets)}/") for secrets in SECRETS)
+    folder, name = os.path.split(found.real)
+    # O_PATH: to look into it is not needed, and may not be allowed.
+    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        return content.decode("utf-8-sig", errors)
-    except UnicodeDecodeError:
-        raise OSError(errno.EILSEQ, "not UTF-8 text") from None
+        info = os.fstat(descriptor)
+        found.folder_mode = stat.S_IMODE(info.st_mode)
+        found.folder_uid, found.folder_gid = info.st_uid, info.st_gid
+        _read(found, name, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read(found: Look, path: str, folder: int | None) -> None:
+    """Read the file; in a *folder* it must not be a link any more."""
+    # A device is not even opened: that alone may do something, as with a watchdog.
+    _take(found, os.stat(path, dir_fd=folder, follow_symlinks=folder is None))
+    descriptor = os.open(path, _HOW if folder is None else _HOW | os.O_NOFOLLOW, dir_fd=folder)
+    try:
+        _take(found, os.fstat(descriptor))
+        while part := os.read(descriptor, _PART):
+            found.content += part
+            if len(found.content) > LARGEST:
+                raise OSError(errno.EFBIG, f"larger than {LARGEST >> 20} MiB")
+    except BlockingIOError:
+        raise OSError(errno.EINVAL, "not a regular file: it has no end") from None
+    finally:
+        os.close(descriptor)
+
+
+def _take(found: Look, info: os.stat_result) -> None:
+    """Note whose the file is, if it is one."""
+    if not stat.S_ISREG(info.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file")
+    found.mode, found.uid, found.gid = stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid
+
+
+def main() -> None:  # pragma: no cover - runs without site-packages, and so unmeasured
+    """Answer a line with a list of paths, each with whether it is looked at in its folder, by a line for each."""
+    import json
+    import sys
+
+    for path, in_folder in json.loads(sys.stdin.readline()):
+        found = vars(look(path, in_folder=in_folder))
+        sys.stdout.write(json.dumps({**found, "content": found["content"].decode("latin-1")}) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":  # pragma: no cover - as `main`
+    main()

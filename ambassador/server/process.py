@@ -14,8 +14,8 @@ import ambassador
 from ambassador.errors import described
 from ambassador.metrics import End
 from ambassador.net.address import listen_text
-from ambassador.server import reload
 from ambassador.server.listener import Listener
+from ambassador.server.reload import Reloader
 from ambassador.server.routing import Routing
 from ambassador.server.timeouts import cut_late
 
@@ -89,6 +89,7 @@ class Process:
         self._output = output
         self._events = events
         self._stopped = asyncio.Event()
+        self._reloader = Reloader(wiring.tunnels, wiring.loop)
 
     @property
     def dropped_lines(self) -> int:
@@ -112,7 +113,7 @@ class Process:
         self.state = State.SERVING
         ready()
         self._sweep()
-        reload.watch(self._wiring.tunnels, self._loop)
+        self._reloader.watch()
         if self._wiring.timeouts_pause:
             self._cut_late()
         await self._stopped.wait()
@@ -148,7 +149,7 @@ class Process:
 
     def reload(self) -> None:
         """Read keys and certificates again."""
-        reload.reload(self._wiring.tunnels, force=True)
+        self._reloader.reload()
 
     def not_ready(self) -> str | None:
         """Say why this process should not be sent traffic; None when it should."""
@@ -165,6 +166,7 @@ class Process:
         """Close everything that it holds: listeners, connections, and the wiring."""
         self.routing.close()
         self.connections.cut_all(End.DRAINED)  # also those who were accepted just now
+        self._reloader.close()
         self._wiring.close()
 
     def _close_listeners(self) -> None:

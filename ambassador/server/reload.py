@@ -6,46 +6,134 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from ambassador.errors import ConfigurationError
+from ambassador.config.in_time import LONGEST, late
+from ambassador.errors import ConfigurationError, Problem
+from ambassador.server.looks import Looking
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Iterable
 
-    from ambassador.errors import Problem
-    from ambassador.net.clock import Clock
+    from ambassador.config.files import Look
     from ambassador.server.tunnels import Tunnels
-    from ambassador.tunnel import Credentials
 
 log = structlog.get_logger()
 
 # The contract with users is ten seconds from a changed file to its use.
 _LOOK_EVERY = 5.0
+_NO_ROOM = "no thread and no process can be had to look at the files"
 
 
-def reload(tunnels: Iterable[Credentials], *, force: bool) -> None:
-    """Read keys and certificates if they changed, or if *force*; broken new ones are refused, and the old stay.
+class Reloader:
+    """Looks at the files of tunnels every few seconds, never on the event loop's thread: a file system may hang.
+
+    One look at a time: while one hangs there is no other, so that nothing piles up. Owns the look; `close` ends it.
+    """
+
+    def __init__(self, tunnels: Tunnels, loop: asyncio.AbstractEventLoop) -> None:
+        self._tunnels = tunnels
+        self._loop = loop
+        self._looking: Looking | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        # Whether the look that is under way was asked for, and whether another one was since it began.
+        self._forced = self._again = False
+        # What kept a look from its end is told once, until one comes to its end, or somebody asks.
+        self._told = False
+
+    def watch(self) -> None:
+        """Look for changed files for as long as the event loop turns, where there are any."""
+        if self._tunnels.paths:
+            self._loop.call_later(_LOOK_EVERY, self._look)
+
+    def reload(self) -> None:
+        """Read all files again, changed or not, and say what came of it."""
+        if not self._tunnels.paths:
+            return
+        self._told = False
+        if self._looking is None:
+            self._begin(forced=True)
+        else:
+            self._again = True  # what is under way may have read a file before it was changed
+            self._set_deadline()
+
+    def close(self) -> None:
+        """End the look that is under way, as far as it can be ended."""
+        self._end_deadline()
+        looking, self._looking = self._looking, None
+        if looking is not None:
+            looking.close()
+
+    def _look(self) -> None:
+        self.watch()  # first: whatever goes wrong in one look, there is a next
+        if self._looking is None:
+            self._begin(forced=False)
+
+    def _begin(self, *, forced: bool) -> None:
+        self._forced, self._again = forced, False
+        try:
+            self._looking = Looking(self._loop, self._tunnels.paths, self._over)
+        except OSError:
+            self._tell(self._tunnels.paths[0], _NO_ROOM, "raise the pids limit")
+        else:
+            self._set_deadline()
+
+    def _set_deadline(self) -> None:
+        if self._deadline is None:
+            self._deadline = self._loop.call_later(LONGEST, self._late)
+
+    def _end_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _late(self) -> None:
+        """Tell of a look that hangs. What it finds if it comes back is used."""
+        self._deadline = None
+        if self._looking is not None and self._looking.missing is not None:
+            hanging = late(self._looking.missing)
+            self._tell(hanging.path, hanging.wrong, "mend what is mounted there")
+            self._looking.give_up()
+
+    def _over(self) -> None:
+        """Use what a look has found."""
+        looking, self._looking = self._looking, None
+        self._end_deadline()
+        if looking is None:  # pragma: no cover - it came back while the process was ending
+            return
+        if looking.missing is None:
+            self._told = False
+            take(self._tunnels, looking.found, force=self._forced)
+        else:
+            self._tell(looking.missing, "the process that reads it has ended", "see what has ended it")
+        if self._again:
+            self._begin(forced=True)
+
+    def _tell(self, path: str, wrong: str, right: str) -> None:
+        if not self._told:
+            self._told = True
+            _warn(self._tunnels.problem(path, wrong, right))
+
+
+def take(tunnels: Tunnels, looks: Iterable[Look], *, force: bool) -> None:
+    """Use keys and certificates if they changed, or if *force*; broken new ones are refused, and the old stay.
 
     Both ends of a tunnel and all choices of peers have the same files: each problem is told once.
     """
+    from ambassador.tunnel.credentials import by_path
+
     changed = False
     problems: dict[Problem, None] = {}
+    found = by_path(looks)
     for credentials in tunnels:
         try:
-            changed = credentials.reload(force=force) or changed
+            changed = credentials.reload(found, force=force) or changed
         except ConfigurationError as error:
             problems.update(dict.fromkeys(error.problems))
     for problem in problems:
-        log.warning("tunnel.reload_failed", variable=problem.variable, problem=str(problem))
+        _warn(problem)
     if changed:
         log.info("tunnel.reloaded")
 
 
-def watch(tunnels: Tunnels, clock: Clock) -> None:
-    """Look for changed files for as long as the event loop turns, where there are any."""
-    if any(True for _ in tunnels):
-        clock.call_later(_LOOK_EVERY, _look, tunnels, clock)
-
-
-def _look(tunnels: Tunnels, clock: Clock) -> None:
-    watch(tunnels, clock)  # first: whatever goes wrong in one look, there is a next
-    reload(tunnels, force=False)
+def _warn(problem: Problem) -> None:
+    log.warning("tunnel.reload_failed", variable=problem.variable, problem=str(problem))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
+from ambassador.config.problems import path_shown
 from ambassador.config.rules import tunnel_roles
-from ambassador.errors import ConfigurationError
+from ambassador.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ambassador.config.routes import Route
     from ambassador.config.settings import Role, Settings
-    from ambassador.errors import Problem
     from ambassador.tunnel import Credentials
 
 
@@ -26,15 +27,15 @@ class Tunnels:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._made: dict[tuple[Role, tuple[str, ...]], Credentials] = {}
-        problems: dict[Problem, None] = {}
-        for role in sorted(tunnel_roles(settings)):
-            for peers in settings.tunnel_peers.values():
-                try:
-                    self._made[role, peers] = _credentials(settings, role, peers)
-                except ConfigurationError as error:
-                    problems.update(dict.fromkeys(error.problems))
-        if problems:
-            raise ConfigurationError(tuple(problems))
+        self._named: dict[str, str] = {}
+        roles = sorted(tunnel_roles(settings))
+        if roles:
+            self._make(roles)
+
+    @property
+    def paths(self) -> Sequence[str]:
+        """The paths of all files, each once."""
+        return tuple(self._named)
 
     def __iter__(self) -> Iterator[Credentials]:
         """Go through all that was read from files."""
@@ -46,17 +47,32 @@ class Tunnels:
             return None
         return self._made[role, self._settings.tunnel_peers.of(route)]
 
+    def problem(self, path: str, wrong: str, right: str) -> Problem:
+        """Make a problem of the setting that names *path*."""
+        return Problem(self._named[path], path_shown(path), wrong, right)
 
-def _credentials(settings: Settings, role: Role, peers: tuple[str, ...]) -> Credentials:
-    from ambassador.tunnel import Credentials, TunnelFiles
+    def _make(self, roles: Iterable[Role]) -> None:
+        """Read the files, which all have in common, once: where they hang it is not waited for each of them."""
+        from ambassador.tunnel import Credentials, TunnelFiles
+        from ambassador.tunnel.credentials import look_at
 
-    return Credentials(
-        TunnelFiles(
-            server_side=role == "source",
+        settings = self._settings
+        shared = TunnelFiles(
+            server_side=False,
             key=settings.tunnel_key_file,
             certificate=settings.tunnel_cert_file,
             private_key=settings.tunnel_private_key_file,
             authority=settings.tunnel_ca_file,
-            peers=peers,
         )
-    )
+        self._named = {str(path): name for name, path in reversed(shared.named().items())}
+        looks = look_at(shared)
+        problems: dict[Problem, None] = {}
+        for role in roles:
+            for peers in settings.tunnel_peers.values():
+                source = dataclasses.replace(shared, server_side=role == "source", peers=peers)
+                try:
+                    self._made[role, peers] = Credentials(source, looks)
+                except ConfigurationError as error:
+                    problems.update(dict.fromkeys(error.problems))
+        if problems:
+            raise ConfigurationError(tuple(problems))

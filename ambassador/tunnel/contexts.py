@@ -16,7 +16,6 @@ from ambassador.tunnel.keys import identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
-    from pathlib import Path
 
 # Characters: how much of a peer's names goes into a reason.
 _SHOWN = 200
@@ -64,14 +63,16 @@ def key_tunnel(keys: Sequence[bytes], *, server_side: bool) -> Tunnel:
 
 
 def certificate_tunnel(
-    certificate: Path, private_key: Path, *, authority: Path, peers: Collection[str], server_side: bool
+    certificate: str, private_key: str, *, authority: str, peers: Collection[str], server_side: bool
 ) -> Tunnel:
     """Prove both ends by certificates of *authority*; the peer's must hold one of the names *peers*.
 
     Without *peers* a client expects the name or address that it dials, and a server any certificate of the authority.
 
+    The files are read at these paths, as `files.lend` makes them.
+
     Raises:
-        OSError: a file cannot be read. ssl.SSLError, a subclass: its content cannot be used.
+        ssl.SSLError: the content of a file cannot be used.
     """
     context = _context(server_side=server_side)
     context.check_hostname = not server_side and not peers

@@ -1,16 +1,16 @@
-"""The modes of the files that hold secrets, and how a change of a file is noticed."""
+"""Whose the files of secrets and their folders may be, and how they are mended."""
 
 from __future__ import annotations
 
 import os
-import shlex
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ambassador.tunnel import files
-from ambassador.tunnel.files import UnusableFileError, read, signature
+from ambassador.config import files as config_files
+from ambassador.config.files import look
+from ambassador.tunnel.files import UnusableFileError, lend, text
+from tests.support.owners import STRANGER, acting_as, mend, needs_root, open_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,10 +20,23 @@ if TYPE_CHECKING:
 def secret(tmp_path: Path) -> Path:
     """Return a file with a secret, in a folder whose name needs quotes."""
     folder = tmp_path / "it's here"
-    folder.mkdir()
+    folder.mkdir(0o700)
     path = folder / "tunnel.key"
     path.write_text("secret")
+    path.chmod(0o600)
     return path
+
+
+def read(path: Path, *, secret: bool = True) -> str:
+    """Return the text of a file as it is judged now."""
+    return text(look(str(path), in_folder=True), secret=secret)
+
+
+def refusal(path: Path) -> str:
+    """Return why a secret is refused."""
+    with pytest.raises(UnusableFileError) as refused:
+        read(path)
+    return str(refused.value)
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o400, 0o440, 0o640, 0o550])
@@ -31,73 +44,171 @@ def test_a_file_of_owner_and_group_is_read(secret: Path, mode: int) -> None:
     """What only the owner writes and others cannot read is well, also Kubernetes' 0440."""
     secret.chmod(mode)
 
-    assert read(secret, secret=True) == "secret"
+    assert read(secret) == "secret"
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o444, 0o604, 0o620, 0o660, 0o602, 0o666, 0o777])
 def test_an_open_file_is_refused_with_the_command_that_mends_it(secret: Path, mode: int) -> None:
     """A secret that others may read, or group or others may write, is told with a chmod after which it is read."""
     secret.chmod(mode)
-    with pytest.raises(UnusableFileError, match=f"mode {mode:04o}") as refused:
-        read(secret, secret=True)
 
-    command = refused.value.right.partition(" (")[0]
-    assert command.startswith("chmod ")
-    subprocess.run(shlex.split(command), check=True)
-    assert read(secret, secret=True) == "secret"
+    said = refusal(secret)
+
+    assert f"(mode {mode:04o}, of uid {os.geteuid()})" in said
+    assert len(mend(said)) == 1
+    assert read(secret) == "secret"
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o720, 0o702, 0o1770])
+def test_an_open_folder_is_refused_with_the_command_that_mends_it(secret: Path, mode: int) -> None:
+    """Who may write in the folder could rename another key into its place, whatever the mode of the key."""
+    secret.parent.chmod(mode)
+    if mode & 0o1000 and os.geteuid() == 0:
+        os.chown(secret.parent, STRANGER, 0)
+
+    said = refusal(secret)
+
+    assert f"its folder {secret.parent}" in said
+    mend(said)
+    assert read(secret) == "secret"
+
+
+@needs_root
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_what_belongs_to_a_stranger_is_refused_with_the_command_that_mends_it(secret: Path, what: str) -> None:
+    """A stranger could change the mode of what is his at any time; the message names him, and both ways out."""
+    os.chown(secret if what == "file" else secret.parent, STRANGER, STRANGER)
+
+    said = refusal(secret)
+
+    assert f"belongs to uid {STRANGER}, not to root, who runs this" in said
+    assert f"--user {STRANGER}:{STRANGER}" in said
+    assert len(mend(said)) == 1
+    assert read(secret) == "secret"
+
+
+@needs_root
+def test_all_that_is_wrong_is_told_at_once(secret: Path) -> None:
+    """After all the commands of one message the file is taken."""
+    for path in (secret, secret.parent):
+        os.chown(path, STRANGER, STRANGER)
+        path.chmod(0o777)
+
+    assert len(mend(refusal(secret))) == 4
+    assert read(secret) == "secret"
+
+
+@needs_root
+def test_a_file_of_root_or_its_own_is_well_for_any_user() -> None:
+    """A user takes what is root's or its own, also where the folder is the other's, and nothing of a third."""
+    with open_folder() as folder:
+        path = folder / "tunnel.key"
+        path.write_text("secret")
+        for owner, of_folder in ((0, 0), (STRANGER, 0), (0, STRANGER), (STRANGER, STRANGER)):
+            os.chown(path, owner, STRANGER)
+            path.chmod(0o440)
+            os.chown(folder, of_folder, 0)
+            with acting_as(STRANGER):
+                assert read(path) == "secret"
+        os.chown(path, STRANGER + 1, 0)
+        path.chmod(0o600)
+        with acting_as(STRANGER):
+            said = refusal(path)
+    assert f"not readable by this process (uid {STRANGER}), its owner is uid {STRANGER + 1}" in said
+    assert f"chown {STRANGER} {path}, or run the container as its owner: --user {STRANGER + 1}:0" in said
+    assert "belongs" not in said
+
+
+@needs_root
+def test_a_sticky_folder_of_root_is_well(secret: Path) -> None:
+    """Nobody can rename what is another's in a folder like /tmp, or the volume of a Kubernetes secret."""
+    secret.parent.chmod(0o1777)
+
+    assert read(secret) == "secret"
+
+
+@needs_root
+def test_a_folder_that_cannot_be_entered_is_told() -> None:
+    """A file behind a closed folder is forbidden, and its own owner and mode are not guessed at."""
+    with open_folder() as folder:
+        (folder / "closed").mkdir(0o700)
+        path = folder / "closed" / "tunnel.key"
+        path.touch(0o600)
+        with acting_as(STRANGER):
+            said = refusal(path)
+    assert said == f"not readable by this process (uid {STRANGER}); give it access to the folders above"
 
 
 def test_the_command_that_mends_is_one_line(tmp_path: Path) -> None:
     """A path with a line break in it does not break the message."""
     path = tmp_path / "two\nlines"
-    path.touch(0o666)
+    path.touch()
     path.chmod(0o666)
-    with pytest.raises(UnusableFileError) as refused:
-        read(path, secret=True)
 
-    assert str(refused.value).isprintable()
+    assert refusal(path).isprintable()
 
 
 def test_a_certificate_may_be_open(secret: Path) -> None:
-    """What is no secret is read whatever its mode."""
+    """What is no secret is read whatever its mode and its folder's."""
     secret.chmod(0o666)
+    secret.parent.chmod(0o777)
 
     assert read(secret, secret=False) == "secret"
 
 
 def test_a_symbolic_link_is_followed(secret: Path, tmp_path: Path) -> None:
-    """A link, whose own mode is always 0777, is judged by what it leads to."""
-    link = tmp_path / "link"
+    """A link, whose own mode is always 0777, is judged by what it leads to, and by the folder of that."""
+    link = tmp_path / "open" / "link"
+    link.parent.mkdir()
+    link.parent.chmod(0o777)
     link.symlink_to(secret)
-    secret.chmod(0o600)
-    assert read(link, secret=True) == "secret"
+    assert read(link) == "secret"
 
     secret.chmod(0o644)
-    with pytest.raises(UnusableFileError, match="readable by others"):
-        read(link, secret=True)
+    assert "readable by others" in refusal(link)
+    secret.chmod(0o600)
+    secret.parent.chmod(0o777)
+    assert f"chmod go-w '{tmp_path}/it'\"'\"'s here'" in refusal(link)
+
+
+def test_a_volume_of_kubernetes_is_read(tmp_path: Path) -> None:
+    """Of a volume as Kubernetes makes it the folder behind `..data` counts."""
+    volume = tmp_path / "volume"
+    (volume / "..2026_11_28").mkdir(parents=True)
+    volume.chmod(0o1777)
+    (volume / "..2026_11_28").chmod(0o2755)
+    (volume / "..data").symlink_to("..2026_11_28")
+    (volume / "tunnel.key").symlink_to("..data/tunnel.key")
+    (volume / "..2026_11_28" / "tunnel.key").write_text("secret")
+    (volume / "..2026_11_28" / "tunnel.key").chmod(0o440)
+
+    assert read(volume / "tunnel.key") == "secret"
 
 
 def test_mounted_secrets_are_not_judged(secret: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Below the folder of secrets any mode is well; a link that leads out of it is judged."""
     mounted = tmp_path / "run" / "secrets"
     mounted.mkdir(parents=True)
+    mounted.chmod(0o777)
     (tmp_path / "var").symlink_to(tmp_path / "run")
-    monkeypatch.setattr(files, "_UNJUDGED", (str(mounted),))
+    monkeypatch.setattr(config_files, "SECRETS", (str(mounted),))
     inside = mounted / "key"
     inside.write_text("secret")
     inside.chmod(0o444)
-    assert read(inside, secret=True) == "secret"
-    assert read(tmp_path / "var" / "secrets" / "key", secret=True) == "secret"
+    if os.geteuid() == 0:
+        os.chown(inside, STRANGER, STRANGER)
+    assert read(inside) == "secret"
+    assert read(tmp_path / "var" / "secrets" / "key") == "secret"
 
     secret.chmod(0o444)
     (mounted / "elsewhere").symlink_to(secret)
     with pytest.raises(UnusableFileError):
-        read(mounted / "elsewhere", secret=True)
+        read(mounted / "elsewhere")
 
 
 def test_the_folders_of_secrets_are_those_of_docker_and_kubernetes() -> None:
     """The folders that are not judged are the two that the contract names."""
-    assert files._UNJUDGED == ("/run/secrets", "/var/run/secrets")
+    assert config_files.SECRETS == ("/run/secrets", "/var/run/secrets")
 
 
 @pytest.mark.parametrize("what", ["folder", "pipe", "missing", "large"])
@@ -111,42 +222,15 @@ def test_what_is_no_file_of_a_tunnel_is_refused(tmp_path: Path, what: str) -> No
     elif what == "large":
         path.write_bytes(bytes(2 << 20))
         path.chmod(0o600)
-    with pytest.raises(UnusableFileError):
-        read(path, secret=True)
+    assert refusal(path).startswith("cannot read the file: ")
 
 
-def test_a_forbidden_file_is_told_with_what_would_help(secret: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Someone who may not read the file learns who may, and how to become that user."""
-    owner = secret.stat()
-    monkeypatch.setattr(files, "read_small", _forbid)
-    with pytest.raises(UnusableFileError) as refused:
-        read(secret, secret=False)
-
-    assert f"not readable by this process (uid {os.getuid()})" in refused.value.wrong
-    assert f"--user {owner.st_uid}:{owner.st_gid}" in refused.value.right
-
-
-def _forbid(*_: object, **__: object) -> None:
-    raise PermissionError(13, "Permission denied")
-
-
-def test_every_change_of_a_file_shows(secret: Path, tmp_path: Path) -> None:
-    """Writing, replacing, mending the mode, swapping what a link leads to, and removal each make another signature."""
-    link = tmp_path / "link"
-    link.symlink_to(secret)
-    seen = [signature(link)]
-    secret.write_text("longer secret")
-    seen.append(signature(link))
-    os.utime(secret, ns=(1, 1))
-    seen.append(signature(link))
-    other = tmp_path / "other"
-    other.write_text("longer secret")
-    os.utime(other, ns=(1, 1))
-    (tmp_path / "new").symlink_to(other)
-    (tmp_path / "new").rename(link)
-    seen.append(signature(link))
-    other.unlink()
-    seen.append(signature(link))
-
-    assert len(set(seen)) == len(seen)
-    assert seen[-1] is None
+def test_what_is_lent_is_there_for_a_while() -> None:
+    """A lent path has the content, all of it, and leads nowhere afterwards."""
+    content = os.urandom(1 << 20)
+    with lend(content) as path:
+        with open(path, "rb") as file:
+            assert file.read() == content
+        descriptors = len(os.listdir("/proc/self/fd"))
+    assert not os.path.exists(path)
+    assert len(os.listdir("/proc/self/fd")) == descriptors - 1

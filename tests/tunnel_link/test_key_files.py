@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,13 +14,26 @@ import pytest
 
 from ambassador.tunnel.credentials import SHARED_KEYS
 from tests.support.cases import quick
+from tests.support.deadline import eventually
+from tests.support.fuse import hanging_folder
 from tests.support.net import free_port
+from tests.support.owners import STRANGER, mend, needs_root
 from tests.support.process import command, environment
 
 if TYPE_CHECKING:
+    from tests.conftest import Launch
     from tests.support.proofs import Authority, KeyFile
 
 COMMANDS = pytest.mark.parametrize("verb", quick(1, ["check", "run"]))
+
+# A prelude: another file system over /proc, in a mount namespace of its own.
+WITHOUT_PROC = """
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+assert not libc.unshare(0x20000), ctypes.get_errno()
+assert not libc.mount(b"none", b"/", None, 0x44000, None), ctypes.get_errno()
+assert not libc.mount(b"none", b"/proc", b"tmpfs", 0, None), ctypes.get_errno()
+"""
 
 
 def said(verb: str, settings: dict[str, str]) -> tuple[int, str]:
@@ -62,6 +76,86 @@ def test_a_careless_private_key_is_told(authority: Authority, verb: str) -> None
 
     assert code == 2
     assert f"chmod o-r {settings['TUNNEL_PRIVATE_KEY_FILE']}" in errors
+
+
+@COMMANDS
+def test_a_folder_that_others_may_write_is_told_with_the_command_that_mends_it(key_file: KeyFile, verb: str) -> None:
+    """A key in a folder where others could put another in its place is refused, however closed it is itself."""
+    folder = key_file.path.parent
+    folder.chmod(0o777)
+
+    code, errors = said(verb, key_file.settings("source"))
+
+    assert code == 2
+    assert f"AMBASSADOR_TUNNEL_KEY_FILE={key_file.path}: its folder {folder} is writable by group or others" in errors
+    assert mend(errors) == [f"chmod go-w {folder}"]
+    assert checks_out(key_file.settings("source"))
+
+
+@needs_root
+@COMMANDS
+def test_a_stranger_s_key_is_told_with_the_command_that_mends_it(authority: Authority, verb: str) -> None:
+    """Root does not take a private key that belongs to another, though it could read it."""
+    settings = authority.settings("target")
+    os.chown(settings["TUNNEL_PRIVATE_KEY_FILE"], STRANGER, STRANGER)
+
+    code, errors = said(verb, settings)
+
+    assert code == 2
+    assert f"belongs to uid {STRANGER}" in errors
+    assert mend(errors) == [f"chown 0 {settings['TUNNEL_PRIVATE_KEY_FILE']}"]
+    assert checks_out(settings)
+
+
+@pytest.mark.slow
+@COMMANDS
+@pytest.mark.parametrize("name", ["TUNNEL_KEY_FILE", "TUNNEL_PRIVATE_KEY_FILE", "LOG_LEVEL_FILE"])
+def test_a_file_that_hangs_is_told(authority: Authority, tmp_path: Path, verb: str, name: str) -> None:
+    """A start does not wait for ever for a file system that is gone: it ends with 2, and names the file."""
+    settings = authority.settings("source")
+    if name == "TUNNEL_KEY_FILE":
+        if not SHARED_KEYS:
+            pytest.skip("shared keys need Python 3.13")
+        settings = {"TUNNEL": "source"}
+    with hanging_folder(tmp_path / "gone") as folder:
+        folder.hangs = True
+        code, errors = said(verb, {**settings, name: str(folder.path)})
+
+    assert code == 2
+    assert f"AMBASSADOR_{name}={folder.path}: " in errors
+    assert "its file system has not answered within 5 s" in errors
+
+
+def test_a_start_that_hangs_can_be_ended(ambassador: Launch, tmp_path: Path) -> None:
+    """SIGTERM ends a start that waits for a file."""
+    with hanging_folder(tmp_path / "gone") as folder:
+        folder.hangs = True
+        starting = ambassador("redis:6379", settings={"LOG_LEVEL_FILE": str(folder.path)}, wait=False)
+        eventually(lambda: folder.asked, "a look")
+        starting.signal(signal.SIGTERM)
+        assert starting.exit_code() == 0
+
+
+@pytest.mark.parametrize("what", ["pipe", "/dev/tty", "/proc/kmsg"])
+def test_a_file_that_is_none_is_told(key_file: KeyFile, tmp_path: Path, what: str) -> None:
+    """A pipe, a terminal and the kernel's log are refused at once, in a key's place and in any setting's."""
+    path = what
+    if what == "pipe":
+        path = str(tmp_path / "pipe")
+        os.mkfifo(path, 0o600)
+    for settings in ({"TUNNEL": "source", "TUNNEL_KEY_FILE": path}, {**key_file.settings("source"), "BIND_FILE": path}):
+        code, errors = said("check", settings)
+        assert code == 2
+        assert f"{path}: " in errors
+
+
+def test_certificates_need_proc(ambassador: Launch, authority: Authority) -> None:
+    """Where /proc is not mounted certificates cannot be used, which is told; nothing is read behind the judge's back."""
+    if os.geteuid():
+        pytest.skip("only root can unmount it")
+    without = ambassador("redis:6379", settings=authority.settings("source"), prelude=WITHOUT_PROC, wait=False)
+    assert without.exit_code() == 2
+    assert "/proc is not mounted; run with /proc mounted, or use a shared key" in without.said()
 
 
 @pytest.mark.parametrize("mode", [0o400, 0o600, 0o440, 0o640])

@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Self
 import pytest
 
 from ambassador.tunnel import generate
-from tests.support.deadline import PATIENCE
+from ambassador.tunnel.credentials import SHARED_KEYS
+from tests.support.confine import pids_limit, refused_threads
+from tests.support.deadline import PATIENCE, eventually
+from tests.support.fuse import hanging_folder
 from tests.support.net import connect, exactly
 from tests.support.proofs import certificate_client, key_client, write_secret
 from tests.support.servers import Server, echo
@@ -247,3 +250,112 @@ def presented(port: int, files: dict[str, str]) -> bytes | None:
     """Return the certificate that the source presents."""
     with connect(port) as raw, certificate_client(files).wrap_socket(raw) as client:
         return client.getpeercert(binary_form=True)
+
+
+def test_a_folder_that_others_may_write_is_refused_at_a_reload(ambassador: Launch, key_file: KeyFile) -> None:
+    """A new key in a folder that has become open to others is not used until that is mended; then it needs no signal."""
+    old, new = key_file.keys[0], generate()
+    folder = key_file.path.parent
+    with Server(echo) as upstream:
+        source = ambassador(upstream.port, settings=key_file.settings("source"))
+
+        def open_up() -> None:
+            key_file.write(new)
+            folder.chmod(0o777)
+
+        reload(source, open_up, event="tunnel.reload_failed")
+
+        assert f"chmod go-w {folder}" in source.named("tunnel.reload_failed")[0]["problem"]
+        assert enters(source.port, key_client(old))
+        folder.chmod(0o700)
+        source.wait_for("tunnel.reloaded")
+        assert enters(source.port, key_client(new))
+
+
+@pytest.mark.parametrize("how", ["thread", pytest.param("process", marks=pytest.mark.slow)])
+def test_a_file_system_that_hangs_holds_nothing_up(ambassador: Launch, tmp_path: Path, how: str) -> None:
+    """While a look hangs clients are served, one event says so, nothing piles up, and a new key is used afterwards."""
+    if not SHARED_KEYS:
+        pytest.skip("shared keys need Python 3.13")
+    old, new = generate(), generate()
+    prelude = refused_threads("clone3 EPERM") if how == "process" else ""
+    with Server(echo) as upstream, hanging_folder(tmp_path / "keys") as folder:
+        folder.content = old.encode()
+        settings = {"TUNNEL": "source", "TUNNEL_KEY_FILE": str(folder.path)}
+        source = ambassador(upstream.port, settings=settings, prelude=prelude)
+        threads = count_tasks(source.pid)
+
+        folder.content = new.encode()
+        folder.hangs = True
+        source.signal(signal.SIGHUP)
+        eventually(lambda: folder.asked, "a look")
+        for _ in range(20):
+            source.signal(signal.SIGHUP)
+            assert enters(source.port, key_client(old))
+        (event,) = source.wait_for("tunnel.reload_failed")
+        assert event["variable"] == "AMBASSADOR_TUNNEL_KEY_FILE"
+        assert str(folder.path) in event["problem"]
+        assert "its file system has not answered within 5 s" in event["problem"]
+        assert enters(source.port, key_client(old))
+        assert count_tasks(source.pid) <= threads + 1
+
+        folder.hangs = False
+        if how == "process":  # which was killed
+            source.signal(signal.SIGHUP)
+        source.wait_for("tunnel.reloaded")
+        assert enters(source.port, key_client(new))
+        assert len(source.named("tunnel.reload_failed")) == 1
+
+
+@pytest.mark.parametrize("how", ["thread", "process"])
+def test_a_look_that_hangs_does_not_hold_up_the_end(ambassador: Launch, tmp_path: Path, how: str) -> None:
+    """SIGTERM ends a process whose look at its files hangs, and nothing is left of it."""
+    if not SHARED_KEYS:
+        pytest.skip("shared keys need Python 3.13")
+    prelude = refused_threads("clone3 EPERM") if how == "process" else ""
+    with Server(echo) as upstream, hanging_folder(tmp_path / "keys") as folder:
+        folder.content = generate().encode()
+        settings = {"TUNNEL": "source", "TUNNEL_KEY_FILE": str(folder.path)}
+        source = ambassador(upstream.port, settings=settings, prelude=prelude)
+        folder.hangs = True
+        source.signal(signal.SIGHUP)
+        eventually(lambda: folder.asked, "a look")
+        looking = children(source.pid)
+        assert len(looking) == (how == "process")
+
+        source.signal(signal.SIGTERM)
+
+        assert source.exit_code() == 0
+        assert not any(Path(f"/proc/{pid}").exists() for pid in looking)
+
+
+def test_a_reload_needs_no_thread(ambassador: Launch, key_file: KeyFile) -> None:
+    """Where no thread can be had a new key is used as well."""
+    old, new = key_file.keys[0], generate()
+    with Server(echo) as upstream:
+        prelude = refused_threads("clone3 EPERM")
+        source = ambassador(upstream.port, settings=key_file.settings("source"), prelude=prelude)
+        reload(source, lambda: key_file.write(new))
+        assert enters(source.port, key_client(new))
+        assert not enters(source.port, key_client(old))
+        assert children(source.pid) == []
+
+
+def test_without_room_to_look_a_reload_says_so(ambassador: Launch, key_file: KeyFile) -> None:
+    """Where neither a thread nor a process can be had the files are not looked at, and the log says what would help."""
+    with Server(echo) as upstream, pids_limit(1) as prelude:
+        source = ambassador(upstream.port, settings=key_file.settings("source"), prelude=prelude)
+        reload(source, lambda: key_file.write(generate()), event="tunnel.reload_failed")
+        assert "raise the pids limit" in source.named("tunnel.reload_failed")[0]["problem"]
+        assert enters(source.port, key_client(key_file.keys[0])) is False
+        source.stop()
+
+
+def children(pid: int) -> list[int]:
+    """Return the child processes of a process."""
+    return [int(word) for file in Path(f"/proc/{pid}/task").glob("*/children") for word in file.read_text().split()]
+
+
+def count_tasks(pid: int) -> int:
+    """Return how many threads and child processes a process has."""
+    return len(list(Path(f"/proc/{pid}/task").iterdir())) + len(children(pid))
