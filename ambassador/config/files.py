@@ -1,6 +1,6 @@
 """Look at a small file that a variable names. Blocks; `in_time` does not wait for ever.
 
-Imports next to nothing: where no thread can be had for it this is run as a program, which looks at what it is told to.
+Imports next to nothing: while an ambassador serves this runs as a program, which looks at what it is told to.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import stat
 LARGEST = 1 << 20
 # Docker, Swarm and Kubernetes mount secrets here, with owners and modes that their users do not choose.
 SECRETS = ("/run/secrets", "/var/run/secrets")
+# In seconds: how long a process that was killed takes to end, unless it hangs in the kernel.
+KILLED = 0.5
 _PART = 1 << 16
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 # O_NONBLOCK: to open a pipe would wait for its writer (fifo(7)), and to read /proc/kmsg for the next message. O_NOCTTY:
@@ -123,15 +125,20 @@ def _take(found: Look, info: os.stat_result) -> None:
     found.mode, found.uid, found.gid = stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid
 
 
-def main() -> None:  # pragma: no cover - runs without site-packages, and so unmeasured
-    """Answer a line with a list of paths, each with whether it is looked at in its folder, by a line for each."""
+def written(found: Look) -> bytes:
+    """Write what was found as one line, for `in_time.answers`."""
     import json
-    import sys
 
-    for path, in_folder in json.loads(sys.stdin.readline()):
-        found = vars(look(path, in_folder=in_folder))
-        sys.stdout.write(json.dumps({**found, "content": found["content"].decode("latin-1")}) + "\n")
-        sys.stdout.flush()
+    return json.dumps({**vars(found), "content": found.content.decode("latin-1")}).encode() + b"\n"
+
+
+def main() -> None:  # pragma: no cover - runs without site-packages, and so unmeasured
+    """Answer each line, a list of paths, by a line for each of them, after having looked at it in its folder."""
+    import json
+
+    with open(0, "rb", closefd=False) as questions, open(1, "wb", buffering=0, closefd=False) as answers:
+        for line in questions:
+            answers.writelines(written(look(path, in_folder=True)) for path in json.loads(line))
 
 
 if __name__ == "__main__":  # pragma: no cover - as `main`

@@ -1,18 +1,19 @@
-"""One look at some files beside the event loop: in a thread, or by a process where no thread can be had."""
+"""Looks at files beside the event loop, by a helper process: see `config.in_time` for why not in a thread."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
-import threading
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
-from ambassador.config.files import look
-from ambassador.config.in_time import answers, end_process, start_process
+from ambassador.config import files
+from ambassador.config.in_time import answers
 
 if TYPE_CHECKING:
     import asyncio
-    import subprocess
     from collections.abc import Callable, Sequence
 
     from ambassador.config.files import Look
@@ -20,69 +21,88 @@ if TYPE_CHECKING:
 _PART = 1 << 16
 
 
-class Looking:
-    """A look that is under way. Owns what it is made by.
+class Looks:
+    """Looks at some files whenever it is told to. Owns the helper, which is there from the first look on.
 
-    *done* is called when it is over, never before this returns; then `missing` names the file that it could not get to
-    an answer for, if any. A thread that hangs is left behind, and *done* is called if it ever comes back.
+    *done* is called with what a look has found: with fewer looks than files if it came to no end.
 
-    Raises:
-        OSError: there is neither a thread nor a process to be had.
+    Attributes:
+        busy: a look is under way, or its helper has yet to end.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, paths: Sequence[str], done: Callable[[], None]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, paths: Sequence[str], done: Callable[[Sequence[Look]], None]
+    ) -> None:
         self._loop = loop
         self._paths = paths
         self._done = done
         self._process: subprocess.Popen[bytes] | None = None
         self._lines = b""
-        # Filled by the thread, one after the other; a list's append is atomic.
-        self._found: list[Look] = []
-        try:
-            threading.Thread(target=self._look, name="look at files", daemon=True).start()
-        except RuntimeError:
-            self._start_process()
+        self.busy = False
 
-    @property
-    def found(self) -> Sequence[Look]:
-        """What has been found so far."""
-        return self._found
+    def start(self) -> None:
+        """Begin to look at all files; none must be under way.
 
-    @property
-    def missing(self) -> str | None:
-        """The path of the first file that there is no answer for yet."""
-        return self._paths[len(self._found)] if len(self._found) < len(self._paths) else None
+        Raises:
+            OSError: there is no room for the helper.
+        """
+        process = self._process or self._start_helper()
+        assert process.stdin is not None  # noqa: S101 - as it was started
+        self.busy = True
+        with contextlib.suppress(BrokenPipeError):  # it has ended, which comes to light when it is listened to
+            process.stdin.write(json.dumps(self._paths).encode() + b"\n")  # which fits into a pipe: paths are short
+
+    def missing(self) -> str:
+        """Return the path of the first file that there is no answer for yet."""
+        return self._paths[min(self._lines.count(b"\n"), len(self._paths) - 1)]
 
     def give_up(self) -> None:
-        """End what can be ended of a look that is late: a thread cannot."""
+        """Kill a helper that hangs. There is no other before it has ended, so that nothing piles up."""
         if self._process is not None:
             self._process.kill()
 
     def close(self) -> None:
-        """Leave it alone: *done* is not called any more, but by a thread that has just come back."""
+        """End the helper, and wait no longer for it than it takes to kill what does not hang in the kernel."""
         if self._process is not None:
-            process, self._process = self._process, None
-            assert process.stdout is not None  # noqa: S101 - as it was started
-            self._loop.remove_reader(process.stdout.fileno())
-            end_process(process)
+            self._process.kill()
+            self._leave(self._process)
 
-    def _look(self) -> None:
-        for path in self._paths:
-            self._found.append(look(path, in_folder=True))
-        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
-            self._loop.call_soon_threadsafe(self._done)
+    def _start_helper(self) -> subprocess.Popen[bytes]:
+        """Start it: a program of its own, not a fork, since it can be left behind, and must not hold our sockets."""
+        process = subprocess.Popen(  # noqa: S603 - this interpreter, with a file of this package
+            [sys.executable, "-I", "-S", files.__file__],
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            # Signals of a terminal are not for it. It also makes Python fork, as `upstream.helper` has it.
+            start_new_session=True,
+        )
+        assert process.stdout is not None  # noqa: S101 - as it was started
+        os.set_blocking(process.stdout.fileno(), False)
+        self._loop.add_reader(process.stdout.fileno(), self._receive)
+        self._process, self._lines = process, b""
+        return process
 
-    def _start_process(self) -> None:
-        self._process = start_process([(path, True) for path in self._paths])
-        assert self._process.stdout is not None  # noqa: S101 - as it was started
-        os.set_blocking(self._process.stdout.fileno(), False)
-        self._loop.add_reader(self._process.stdout.fileno(), self._receive, self._process.stdout.fileno())
-
-    def _receive(self, stdout: int) -> None:
-        """Take what the process says. At its end it is over, whether it has said all or not."""
-        part = os.read(stdout, _PART)
+    def _receive(self) -> None:
+        """Take what the helper says. At its end a look is over, whether it has said all or not."""
+        process = self._process
+        assert process is not None  # noqa: S101 - it has just said something
+        assert process.stdout is not None  # noqa: S101 - as it was started
+        part = os.read(process.stdout.fileno(), _PART)
         self._lines += part
         if not part:
-            self._found = answers(self._lines)
-            self.close()
-            self._done()
+            self._leave(process)
+        if self.busy and (not part or self._lines.count(b"\n") == len(self._paths)):
+            found, self._lines, self.busy = answers(self._lines), b"", False
+            self._done(found)
+
+    def _leave(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdin is not None  # noqa: S101 - as it was started
+        assert process.stdout is not None  # noqa: S101 - as it was started
+        self._loop.remove_reader(process.stdout.fileno())
+        process.stdin.close()
+        process.stdout.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(files.KILLED)
+        self._process = None

@@ -8,11 +8,11 @@ import structlog
 
 from ambassador.config.in_time import LONGEST, late
 from ambassador.errors import ConfigurationError, Problem
-from ambassador.server.looks import Looking
+from ambassador.server.looks import Looks
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from ambassador.config.files import Look
     from ambassador.server.tunnels import Tunnels
@@ -21,21 +21,22 @@ log = structlog.get_logger()
 
 # The contract with users is ten seconds from a changed file to its use.
 _LOOK_EVERY = 5.0
-_NO_ROOM = "no thread and no process can be had to look at the files"
+_NO_ROOM = "no process can be started to look at the files"
+_ENDED = "the process that looks at the files has ended"
 
 
 class Reloader:
     """Looks at the files of tunnels every few seconds, never on the event loop's thread: a file system may hang.
 
-    One look at a time: while one hangs there is no other, so that nothing piles up. Owns the look; `close` ends it.
+    One look at a time: while one hangs there is no other, so that nothing piles up. Owns the looks; `close` ends them.
     """
 
     def __init__(self, tunnels: Tunnels, loop: asyncio.AbstractEventLoop) -> None:
         self._tunnels = tunnels
         self._loop = loop
-        self._looking: Looking | None = None
+        self._looks = Looks(loop, tunnels.paths, self._over)
         self._deadline: asyncio.TimerHandle | None = None
-        # Whether the look that is under way was asked for, and whether another one was since it began.
+        # Whether the look that is under way was asked for, and whether another one is due as soon as can be.
         self._forced = self._again = False
         # What kept a look from its end is told once, until one comes to its end, or somebody asks.
         self._told = False
@@ -50,28 +51,26 @@ class Reloader:
         if not self._tunnels.paths:
             return
         self._told = False
-        if self._looking is None:
-            self._begin(forced=True)
-        else:
+        if self._looks.busy:
             self._again = True  # what is under way may have read a file before it was changed
             self._set_deadline()
+        else:
+            self._begin(forced=True)
 
     def close(self) -> None:
-        """End the look that is under way, as far as it can be ended."""
+        """End what looks at the files, as far as it can be ended."""
         self._end_deadline()
-        looking, self._looking = self._looking, None
-        if looking is not None:
-            looking.close()
+        self._looks.close()
 
     def _look(self) -> None:
         self.watch()  # first: whatever goes wrong in one look, there is a next
-        if self._looking is None:
-            self._begin(forced=False)
+        if not self._looks.busy:
+            self._begin(forced=self._again)
 
     def _begin(self, *, forced: bool) -> None:
         self._forced, self._again = forced, False
         try:
-            self._looking = Looking(self._loop, self._tunnels.paths, self._over)
+            self._looks.start()
         except OSError:
             self._tell(self._tunnels.paths[0], _NO_ROOM, "raise the pids limit")
         else:
@@ -87,24 +86,21 @@ class Reloader:
             self._deadline = None
 
     def _late(self) -> None:
-        """Tell of a look that hangs. What it finds if it comes back is used."""
+        """Tell of a look that hangs, and end it as far as possible."""
         self._deadline = None
-        if self._looking is not None and self._looking.missing is not None:
-            hanging = late(self._looking.missing)
-            self._tell(hanging.path, hanging.wrong, "mend what is mounted there")
-            self._looking.give_up()
+        hanging = late(self._looks.missing())
+        self._tell(hanging.path, hanging.wrong, "mend what is mounted there")
+        self._looks.give_up()
 
-    def _over(self) -> None:
-        """Use what a look has found."""
-        looking, self._looking = self._looking, None
+    def _over(self, found: Sequence[Look]) -> None:
+        """Use what a look has found. One that was asked for and did not come to its end is made again, later."""
         self._end_deadline()
-        if looking is None:  # pragma: no cover - it came back while the process was ending
+        if len(found) < len(self._tunnels.paths):
+            self._tell(self._tunnels.paths[len(found)], _ENDED, "see what has ended it")
+            self._again = self._again or self._forced
             return
-        if looking.missing is None:
-            self._told = False
-            take(self._tunnels, looking.found, force=self._forced)
-        else:
-            self._tell(looking.missing, "the process that reads it has ended", "see what has ended it")
+        self._told = False
+        take(self._tunnels, found, force=self._forced)
         if self._again:
             self._begin(forced=True)
 

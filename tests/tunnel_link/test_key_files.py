@@ -150,7 +150,7 @@ def test_a_file_that_is_none_is_told(key_file: KeyFile, tmp_path: Path, what: st
 
 
 def test_certificates_need_proc(ambassador: Launch, authority: Authority) -> None:
-    """Where /proc is not mounted certificates cannot be used, which is told; nothing is read behind the judge's back."""
+    """Where /proc is not mounted certificates cannot be used, and the message says so."""
     if os.geteuid():
         pytest.skip("only root can unmount it")
     without = ambassador("redis:6379", settings=authority.settings("source"), prelude=WITHOUT_PROC, wait=False)

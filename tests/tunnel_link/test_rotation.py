@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import signal
 import ssl
 import threading
@@ -13,12 +14,11 @@ from typing import TYPE_CHECKING, Self
 import pytest
 
 from ambassador.tunnel import generate
-from ambassador.tunnel.credentials import SHARED_KEYS
-from tests.support.confine import pids_limit, refused_threads
+from tests.support.confine import pids_limit
 from tests.support.deadline import PATIENCE, eventually
 from tests.support.fuse import hanging_folder
 from tests.support.net import connect, exactly
-from tests.support.proofs import certificate_client, key_client, write_secret
+from tests.support.proofs import certificate_client, key_client, needs_keys, write_secret
 from tests.support.servers import Server, echo
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ def presented(port: int, files: dict[str, str]) -> bytes | None:
 
 
 def test_a_folder_that_others_may_write_is_refused_at_a_reload(ambassador: Launch, key_file: KeyFile) -> None:
-    """A new key in a folder that has become open to others is not used until that is mended; then it needs no signal."""
+    """A new key in a folder that has become open to others is not used until that is mended, which needs no signal."""
     old, new = key_file.keys[0], generate()
     folder = key_file.path.parent
     with Server(echo) as upstream:
@@ -272,18 +272,15 @@ def test_a_folder_that_others_may_write_is_refused_at_a_reload(ambassador: Launc
         assert enters(source.port, key_client(new))
 
 
-@pytest.mark.parametrize("how", ["thread", pytest.param("process", marks=pytest.mark.slow)])
-def test_a_file_system_that_hangs_holds_nothing_up(ambassador: Launch, tmp_path: Path, how: str) -> None:
+@needs_keys
+def test_a_file_system_that_hangs_holds_nothing_up(ambassador: Launch, tmp_path: Path) -> None:
     """While a look hangs clients are served, one event says so, nothing piles up, and a new key is used afterwards."""
-    if not SHARED_KEYS:
-        pytest.skip("shared keys need Python 3.13")
     old, new = generate(), generate()
-    prelude = refused_threads("clone3 EPERM") if how == "process" else ""
     with Server(echo) as upstream, hanging_folder(tmp_path / "keys") as folder:
         folder.content = old.encode()
         settings = {"TUNNEL": "source", "TUNNEL_KEY_FILE": str(folder.path)}
-        source = ambassador(upstream.port, settings=settings, prelude=prelude)
-        threads = count_tasks(source.pid)
+        source = ambassador(upstream.port, settings=settings)
+        threads = count_threads(source.pid)
 
         folder.content = new.encode()
         folder.hangs = True
@@ -294,60 +291,73 @@ def test_a_file_system_that_hangs_holds_nothing_up(ambassador: Launch, tmp_path:
             assert enters(source.port, key_client(old))
         (event,) = source.wait_for("tunnel.reload_failed")
         assert event["variable"] == "AMBASSADOR_TUNNEL_KEY_FILE"
-        assert str(folder.path) in event["problem"]
-        assert "its file system has not answered within 5 s" in event["problem"]
+        assert f"{folder.path}: its file system has not answered within 5 s" in event["problem"]
         assert enters(source.port, key_client(old))
-        assert count_tasks(source.pid) <= threads + 1
+        assert len(children(source.pid)) == 1
+        assert count_threads(source.pid) == threads
+        source.signal(signal.SIGHUP)
+        source.wait_for("tunnel.reload_failed", 2)
+        assert len(children(source.pid)) == 1
 
         folder.hangs = False
-        if how == "process":  # which was killed
-            source.signal(signal.SIGHUP)
         source.wait_for("tunnel.reloaded")
         assert enters(source.port, key_client(new))
-        assert len(source.named("tunnel.reload_failed")) == 1
+        assert not enters(source.port, key_client(old))
+        assert len(source.named("tunnel.reload_failed")) == 2
 
 
-@pytest.mark.parametrize("how", ["thread", "process"])
-def test_a_look_that_hangs_does_not_hold_up_the_end(ambassador: Launch, tmp_path: Path, how: str) -> None:
-    """SIGTERM ends a process whose look at its files hangs, and nothing is left of it."""
-    if not SHARED_KEYS:
-        pytest.skip("shared keys need Python 3.13")
-    prelude = refused_threads("clone3 EPERM") if how == "process" else ""
+@needs_keys
+def test_a_look_that_hangs_does_not_hold_up_the_end(ambassador: Launch, tmp_path: Path) -> None:
+    """SIGTERM ends a process whose look at its files hangs; what looks ends when it can."""
     with Server(echo) as upstream, hanging_folder(tmp_path / "keys") as folder:
         folder.content = generate().encode()
         settings = {"TUNNEL": "source", "TUNNEL_KEY_FILE": str(folder.path)}
-        source = ambassador(upstream.port, settings=settings, prelude=prelude)
+        source = ambassador(upstream.port, settings=settings)
         folder.hangs = True
         source.signal(signal.SIGHUP)
         eventually(lambda: folder.asked, "a look")
-        looking = children(source.pid)
-        assert len(looking) == (how == "process")
+        (looking,) = children(source.pid)
 
         source.signal(signal.SIGTERM)
 
         assert source.exit_code() == 0
-        assert not any(Path(f"/proc/{pid}").exists() for pid in looking)
+        folder.hangs = False
+        eventually(lambda: not Path(f"/proc/{looking}").exists(), "the end of what looks")
 
 
-def test_a_reload_needs_no_thread(ambassador: Launch, key_file: KeyFile) -> None:
-    """Where no thread can be had a new key is used as well."""
-    old, new = key_file.keys[0], generate()
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_what_looks_ends_with_the_ambassador(ambassador: Launch, key_file: KeyFile, number: signal.Signals) -> None:
+    """However the ambassador ends, nothing is left of the process that looks at its files."""
     with Server(echo) as upstream:
-        prelude = refused_threads("clone3 EPERM")
-        source = ambassador(upstream.port, settings=key_file.settings("source"), prelude=prelude)
+        source = ambassador(upstream.port, settings=key_file.settings("source"))
+        reload(source, lambda: None)
+        (looking,) = children(source.pid)
+        source.signal(number)
+        source.exit_code()
+        eventually(lambda: not Path(f"/proc/{looking}").exists(), "the end of what looks")
+
+
+def test_a_helper_that_dies_is_succeeded(ambassador: Launch, key_file: KeyFile) -> None:
+    """Where what looks at the files was killed, the next look is made by another."""
+    new = generate()
+    with Server(echo) as upstream:
+        source = ambassador(upstream.port, settings=key_file.settings("source"))
+        reload(source, lambda: None)
+        (looking,) = children(source.pid)
+        os.kill(looking, signal.SIGKILL)
+        eventually(lambda: not Path(f"/proc/{looking}").exists(), "its end")
         reload(source, lambda: key_file.write(new))
         assert enters(source.port, key_client(new))
-        assert not enters(source.port, key_client(old))
-        assert children(source.pid) == []
+        assert children(source.pid) != [looking]
 
 
 def test_without_room_to_look_a_reload_says_so(ambassador: Launch, key_file: KeyFile) -> None:
-    """Where neither a thread nor a process can be had the files are not looked at, and the log says what would help."""
+    """Where no process can be started the files are not looked at, and the log says what would help."""
     with Server(echo) as upstream, pids_limit(1) as prelude:
         source = ambassador(upstream.port, settings=key_file.settings("source"), prelude=prelude)
         reload(source, lambda: key_file.write(generate()), event="tunnel.reload_failed")
         assert "raise the pids limit" in source.named("tunnel.reload_failed")[0]["problem"]
-        assert enters(source.port, key_client(key_file.keys[0])) is False
+        assert not enters(source.port, key_client(key_file.keys[0]))
         source.stop()
 
 
@@ -356,6 +366,6 @@ def children(pid: int) -> list[int]:
     return [int(word) for file in Path(f"/proc/{pid}/task").glob("*/children") for word in file.read_text().split()]
 
 
-def count_tasks(pid: int) -> int:
-    """Return how many threads and child processes a process has."""
-    return len(list(Path(f"/proc/{pid}/task").iterdir())) + len(children(pid))
+def count_threads(pid: int) -> int:
+    """Return how many threads a process has."""
+    return len(list(Path(f"/proc/{pid}/task").iterdir()))
