@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import threading
+import subprocess
+import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ambassador.config.files import LARGEST, look
+from ambassador.config.files import LARGEST, Look, look
+from tests.support.deadline import PATIENCE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 IN_FOLDER = pytest.mark.parametrize("in_folder", [False, True])
@@ -54,30 +59,46 @@ def test_a_file_whose_reading_waits_is_told(*, in_folder: bool) -> None:
     assert found.wrong in {"not a regular file: it has no end", "Operation not permitted"}
 
 
+@contextlib.contextmanager
+def swapping(code: str, folder: Path) -> Iterator[None]:
+    """Do *code* again and again, in a process of its own, with *folder* as its working directory."""
+    lines = "import os\nwhile True:\n" + "".join(f"    {line}\n" for line in code.strip().splitlines())
+    swapper = subprocess.Popen([sys.executable, "-c", lines], cwd=folder)
+    try:
+        yield
+    finally:
+        swapper.kill()
+        swapper.wait()
+
+
+def looks(path: Path, *, in_folder: bool, until: Callable[[list[Look]], bool]) -> list[Look]:
+    """Look at *path* a thousand times, and then a thousand times more until it has been found in every state."""
+    found: list[Look] = []
+    end = time.monotonic() + PATIENCE
+    while not found or not (until(found) or time.monotonic() > end):
+        found += (look(str(path), in_folder=in_folder) for _ in range(1000))
+    return found
+
+
 @IN_FOLDER
 def test_a_swap_with_a_pipe_holds_nothing_up(tmp_path: Path, *, in_folder: bool) -> None:
     """A file that is a pipe at every other moment is read, or told as none, and never waited for."""
-    path, file, pipe = tmp_path / "it", tmp_path / "file", tmp_path / "pipe"
-    path.touch()
-    over = threading.Event()
+    (tmp_path / "it").write_text("content")
+    code = """
+with open("file", "w") as file: file.write("content")
+os.rename("file", "it")
+os.mkfifo("pipe")
+os.rename("pipe", "it")
+"""
 
-    def swap() -> None:
-        while not over.is_set():
-            file.write_text("content")
-            file.rename(path)
-            os.mkfifo(pipe)
-            pipe.rename(path)
+    def states(found: list[Look]) -> set[tuple[str, str]]:
+        return {(one.content.decode(), one.wrong) for one in found}
 
-    swapper = threading.Thread(target=swap)
-    swapper.start()
-    try:
-        found = [look(str(path), in_folder=in_folder) for _ in range(3000)]
-    finally:
-        over.set()
-        swapper.join()
+    expected = {("content", ""), ("", "not a regular file")}
+    with swapping(code, tmp_path):
+        found = looks(tmp_path / "it", in_folder=in_folder, until=lambda found: states(found) == expected)
 
-    assert {"content"} <= {one.content.decode() for one in found} <= {"", "content"}
-    assert "" in {one.wrong for one in found} <= {"", "not a regular file"}
+    assert states(found) == expected
 
 
 def test_a_file_and_its_folder_belong_together(tmp_path: Path) -> None:
@@ -87,21 +108,15 @@ def test_a_file_and_its_folder_belong_together(tmp_path: Path) -> None:
         (tmp_path / name).chmod(mode)
         (tmp_path / name / "key").write_text(name)
     (tmp_path / "now").symlink_to("a")
-    over = threading.Event()
+    code = """
+for name in "ba": os.symlink(name, "next"); os.rename("next", "now")
+"""
 
-    def swap() -> None:
-        while not over.is_set():
-            for name in ("b", "a"):
-                (tmp_path / "next").symlink_to(name)
-                (tmp_path / "next").rename(tmp_path / "now")
+    def states(found: list[Look]) -> set[tuple[str, int]]:
+        return {(one.content.decode(), one.folder_mode) for one in found}
 
-    swapper = threading.Thread(target=swap)
-    swapper.start()
-    try:
-        found = [look(str(tmp_path / "now" / "key"), in_folder=True) for _ in range(3000)]
-    finally:
-        over.set()
-        swapper.join()
+    expected = {("a", 0o700), ("b", 0o755)}
+    with swapping(code, tmp_path):
+        found = looks(tmp_path / "now" / "key", in_folder=True, until=lambda found: states(found) == expected)
 
-    pairs = {(one.content.decode(), one.folder_mode) for one in found if not one.wrong}
-    assert pairs == {("a", 0o700), ("b", 0o755)}
+    assert states(found) == expected

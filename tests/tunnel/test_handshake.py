@@ -49,11 +49,11 @@ def test_a_word_that_finds_no_room_goes_later(proofs: Proofs) -> None:
     ours, theirs = pair()
     with ours, theirs:
         ours.setblocking(False)  # noqa: FBT003 - the name of it
+        codec = Credentials(files(proofs, "target")).tunnel.codec("127.0.0.1")
         filled = 0
         with contextlib.suppress(BlockingIOError):
             while True:
                 filled += ours.send(bytes(1 << 16))
-        codec = Credentials(files(proofs, "target")).tunnel.codec("127.0.0.1")
         reasons: list[str] = []
         handshake = Handshake(ours, codec, done=lambda: reasons.append("done"), failed=reasons.append)
 
