@@ -125,9 +125,13 @@ def _give(what: str, uid: int, gid: int) -> str:
 
 def _forbidden(found: Look) -> tuple[str, str]:
     wrong = f"not readable by this process (uid {os.geteuid()})"
-    if found.mode < 0:
+    file, folder = _quoted(found.path), os.path.dirname(found.real)
+    if found.mode >= 0:
+        return f"{wrong}, its owner is uid {found.uid}", _give(file, found.uid, found.gid)
+    if found.folder_mode < 0:
         return wrong, "give it access to the folders above"
-    return f"{wrong}, its owner is uid {found.uid}", _give(_quoted(found.path), found.uid, found.gid)
+    whose = f"its folder {_shown(folder)} is closed to it (mode {found.folder_mode:04o}, of uid {found.folder_uid})"
+    return f"{wrong}, {whose}", _give(f"{_quoted(folder)} {file}", found.folder_uid, found.folder_gid)
 
 
 def _quoted(path: str) -> str:

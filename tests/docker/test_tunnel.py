@@ -228,6 +228,38 @@ def test_a_key_that_others_may_read_is_refused(docker: Shell, image: str, tmp_pa
     assert "chmod o-r /tunnel/tunnel.key" in said
 
 
+@pytest.mark.parametrize(
+    ("user", "told"), [("0", "belongs to uid 1000"), ("65532", "its folder /keys is closed to it")]
+)
+def test_a_key_of_another_user_is_told_with_what_helps(
+    docker: Shell, image: str, tmp_path: Path, user: str, told: str
+) -> None:
+    """A key made by a user of the host is for no other user, not even for root; both ways out of the message work."""
+    if os.getuid():
+        pytest.skip("only root can give a file away")
+    folder = keygen(image, tmp_path / "keys")
+    folder.chmod(0o700)
+    for path in (folder, folder / "tunnel.key"):
+        os.chown(path, 1000, 1000)
+    tmp_path.chmod(0o755)
+
+    def check(user: str) -> tuple[int, str]:
+        return docker.attempt(
+            f"docker run --rm -v {folder}:/keys:ro --user {user} -e AMBASSADOR_TUNNEL=source "
+            f"-e AMBASSADOR_TUNNEL_KEY_FILE=/keys/tunnel.key {image} check 6379=redis:6379"
+        )
+
+    status, said = check(user)
+    assert status == 2
+    assert told in said
+    assert f"chown {user} /keys" in said
+    assert "--user 1000:1000" in said
+    assert check("1000:1000")[0] == 0
+    for path in (folder, folder / "tunnel.key"):
+        os.chown(path, int(user), int(user))
+    assert check(user)[0] == 0
+
+
 def test_a_key_comes_as_a_secret(docker: Shell, image: str, tmp_path: Path) -> None:
     """A key under /run/secrets is taken with whatever mode the orchestrator gave it."""
     folder = keygen(image, tmp_path / "tunnel")

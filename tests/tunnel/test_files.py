@@ -128,12 +128,21 @@ def test_a_sticky_folder_of_root_is_well(secret: Path) -> None:
 
 
 @needs_root
-def test_a_folder_that_cannot_be_entered_is_told() -> None:
-    """A file behind a closed folder is forbidden, and its own owner and mode are not guessed at."""
+def test_a_folder_that_cannot_be_entered_is_told_with_the_command_that_mends_it() -> None:
+    """Of a file behind a closed folder the folder's owner is told; its own owner and mode are not guessed at."""
     with open_folder() as folder:
         (folder / "closed").mkdir(0o700)
         path = folder / "closed" / "tunnel.key"
-        path.touch(0o600)
+        path.write_text("secret")
+        path.chmod(0o600)
+        with acting_as(STRANGER):
+            said = refusal(path)
+        assert f"its folder {path.parent} is closed to it (mode 0700, of uid 0)" in said
+        assert mend(said) == [f"chown {STRANGER} {path.parent} {path}"]
+        with acting_as(STRANGER):
+            assert read(path) == "secret"
+
+        folder.chmod(0o700)
         with acting_as(STRANGER):
             said = refusal(path)
     assert said == f"not readable by this process (uid {STRANGER}); give it access to the folders above"
