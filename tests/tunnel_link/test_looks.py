@@ -101,6 +101,23 @@ def test_a_helper_that_dies_is_succeeded(ambassador: Launch, key_file: KeyFile) 
         assert children(source.pid) != [looking]
 
 
+def test_a_helper_that_hangs_is_succeeded(ambassador: Launch, key_file: KeyFile) -> None:
+    """What looks at the files and does not come to an end is killed, and the look is made by another, unasked."""
+    new = generate()
+    with Server(echo) as upstream:
+        source = ambassador(upstream.port, settings=key_file.settings("source"))
+        reload(source, lambda: None)
+        (looking,) = children(source.pid)
+        os.kill(looking, signal.SIGSTOP)
+        key_file.write(new)
+        source.signal(signal.SIGHUP)
+        source.wait_for("tunnel.reload_failed")
+        source.wait_for("tunnel.reloaded", 2)
+        assert enters(source.port, key_client(new))
+        assert looking not in children(source.pid)
+        assert len(source.named("tunnel.reload_failed")) == 1
+
+
 def test_without_room_to_look_a_reload_says_so(ambassador: Launch, key_file: KeyFile) -> None:
     """Where no process can be started the files are not looked at, and the log says what would help."""
     with Server(echo) as upstream, pids_limit(1) as prelude:
