@@ -37,7 +37,8 @@ class Looks:
         self._paths = paths
         self._done = done
         self._process: subprocess.Popen[bytes] | None = None
-        self._lines = b""
+        self._lines = bytearray()
+        self._answered = 0
         self.busy = False
 
     def start(self) -> None:
@@ -48,13 +49,13 @@ class Looks:
         """
         process = self._process or self._start_helper()
         assert process.stdin is not None  # noqa: S101 - as it was started
-        self.busy = True
+        self.busy, self._lines, self._answered = True, bytearray(), 0
         with contextlib.suppress(BrokenPipeError):  # it has ended, which comes to light when it is listened to
             process.stdin.write(json.dumps(self._paths).encode() + b"\n")  # which fits into a pipe: paths are short
 
     def missing(self) -> str:
         """Return the path of the first file that there is no answer for yet."""
-        return self._paths[min(self._lines.count(b"\n"), len(self._paths) - 1)]
+        return self._paths[min(self._answered, len(self._paths) - 1)]
 
     def give_up(self) -> None:
         """Kill a helper that hangs. There is no other before it has ended, so that nothing piles up."""
@@ -81,7 +82,7 @@ class Looks:
         assert process.stdout is not None  # noqa: S101 - as it was started
         os.set_blocking(process.stdout.fileno(), False)
         self._loop.add_reader(process.stdout.fileno(), self._receive)
-        self._process, self._lines = process, b""
+        self._process = process
         return process
 
     def _receive(self) -> None:
@@ -91,10 +92,11 @@ class Looks:
         assert process.stdout is not None  # noqa: S101 - as it was started
         part = os.read(process.stdout.fileno(), _PART)
         self._lines += part
+        self._answered += part.count(b"\n")
         if not part:
             self._leave(process)
-        if self.busy and (not part or self._lines.count(b"\n") == len(self._paths)):
-            found, self._lines, self.busy = answers(self._lines), b"", False
+        if self.busy and (not part or self._answered == len(self._paths)):
+            found, self._lines, self.busy = answers(bytes(self._lines)), bytearray(), False
             self._done(found)
 
     def _leave(self, process: subprocess.Popen[bytes]) -> None:
