@@ -17,7 +17,7 @@ SEVERAL = {
     "config/test_properties.py": "every environment, from its variables to the configuration",
     "relay/test_copy.py": "direction and relay, where bytes are copied",
     "relay/test_endings.py": "direction and relay, at the end of a stream and at a reset",
-    "relay/test_splice.py": "direction and pipes, where bytes are spliced",
+    "relay/test_stalls.py": "spliced directions and pipes, where readers stall",
     "server/test_faults.py": "connections and relays, when something of ours fails",
     "tunnel/test_openssl.py": "the codec and its keys, beside OpenSSL's own programs",
     "tunnel/test_refusals.py": "the codec and its credentials, with a peer that is none",

@@ -45,6 +45,9 @@ class _Collector(Collector):
         """Yield every family."""
         yield InfoMetricFamily("ambassador", "The running version.", value={"version": self._report["version"]})
         yield GaugeMetricFamily("ambassador_ready", "1 when every listener is bound and no drain began.", self._ready)
+        yield GaugeMetricFamily(
+            "ambassador_pipes_lent", "Pipes that bulk streams are spliced by now.", self._report["pipes_lent"]
+        )
         yield from _connections(self._report["routes"])
         yield from _histograms(self._report["routes"])
         yield _upstreams(self._report["routes"])

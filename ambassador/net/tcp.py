@@ -29,6 +29,10 @@ _TCP_RTO_MAX_MS = 44
 _LONGEST_BACKOFF = 10_000
 # asm-generic/sockios.h; Python does not know it.
 _SIOCATMARK = 0x8905
+# asm-generic/socket.h and linux/sock_diag.h: how much memory a socket's queues take, and may take, in 32-bit words.
+_SO_MEMINFO = 55
+_MEMINFO = struct.Struct("=9I")
+_SEND_LIMIT, _SEND_QUEUE = 3, 5
 # struct linger, socket(7): close() sends a reset and discards the queue.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -117,6 +121,15 @@ def delay_acknowledgement(sock: socket.SocketType) -> None:
 def acknowledge(sock: socket.SocketType) -> None:
     """Send the acknowledgement that is due, if no bytes have taken it along."""
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+
+def room(sock: socket.SocketType) -> int:
+    """Tell, rather too low, how many bytes a send queue takes now; 0 if the kernel does not say."""
+    try:
+        words = _MEMINFO.unpack(sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))
+    except (OSError, struct.error):
+        return 0
+    return max(0, int(words[_SEND_LIMIT]) - int(words[_SEND_QUEUE]))
 
 
 def stop_pacing(sock: socket.SocketType) -> None:

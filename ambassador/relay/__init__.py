@@ -7,7 +7,7 @@ settings or logs, and of metrics only the names of the endings.
 from __future__ import annotations
 
 from ambassador.relay.leg import Leg
-from ambassador.relay.pipes import Pipes
+from ambassador.relay.pipes import Pipes, share_of_user
 from ambassador.relay.relay import Relay
 
-__all__ = ["Leg", "Pipes", "Relay"]
+__all__ = ["Leg", "Pipes", "Relay", "share_of_user"]

@@ -7,12 +7,11 @@ back. The switch is made only while nothing is held, in either way.
 
 from __future__ import annotations
 
-import os
-from errno import ECONNRESET, EINVAL, ENOSYS, EPERM, EPIPE
+from errno import ECONNRESET
 from typing import TYPE_CHECKING
 
 from ambassador.net import tcp
-from ambassador.relay import urgent
+from ambassador.relay import splice, urgent
 
 if TYPE_CHECKING:
     from ambassador.relay.leg import Leg
@@ -27,9 +26,8 @@ TURN_BYTES = 8 * READ_BYTES
 # `_STILL_FULL` bytes.
 _FULL_READS = 4
 _STILL_FULL = READ_BYTES // 4
-_NON_BLOCKING = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE if hasattr(os, "splice") else 0
-# What a kernel or a sandbox says that does not splice these sockets; nothing was moved then.
-_NO_SPLICE = frozenset({EINVAL, ENOSYS, EPERM})
+# One whose sink stalled has to fill so many, 4 MiB: who takes a little now and then would have a pipe again at once.
+_READS_AFTER_A_STALL = 64
 
 # Shared by all connections of the process: bytes stay here only between a read and the write that follows it.
 _BUFFER = bytearray(READ_BYTES)
@@ -49,6 +47,8 @@ class Direction:
     | yes | none | no | none | borrows a pipe; copies on if it gets none |
     | yes | one | no | none | splices |
     | yes | one, filled | yes | none | splices out of the pipe, and nothing into it before it is empty |
+
+    A sink that takes next to nothing for a second has the last state become the second (`hold_what_is_in`).
 
     When `over`, nothing is held and nothing moves. `_due` means that a turn is asked for, in each of these states.
 
@@ -88,7 +88,7 @@ class Direction:
             try:
                 count = recv_into(_BUFFER)
             except OSError as error:
-                self._nothing_read(error)
+                self.nothing_read(error)
                 return
             if count == 0:
                 self.relay.read_to_end(self)
@@ -96,7 +96,7 @@ class Direction:
             if count < READ_BYTES:
                 # epoll(7): a short read means that the queue was emptied, unless its end is already in sight.
                 source.readable = source.finishing
-                self._full_reads = 0
+                self._full_reads *= self._full_reads < 0  # a stall is not forgotten
             else:
                 self._full = self._fills()
                 turn_ends = 0 if urgent.is_next(source) else turn_ends
@@ -121,9 +121,9 @@ class Direction:
         if self.over:
             return False
         if self._full and self._pipe is None and not self.blocked:
-            self._pipe = None if self.source.urgent else self.relay.pipes.take()
+            self._pipe = None if self.source.urgent else self.relay.pipes.take(self)
         if self._pipe is not None:
-            self._splice(self._pipe)
+            splice.step(self, self._pipe)
             return False
         if self.blocked and not self._send_held():
             return False
@@ -139,67 +139,6 @@ class Direction:
             tcp.stop_pacing(self.sink.socket)
         return self._full_reads >= _FULL_READS
 
-    def _splice(self, pipe: Pipe) -> None:
-        """Move bytes by way of *pipe*, which holds what the sink has not taken."""
-        source, sink = self.source.socket.fileno(), self.sink.socket.fileno()
-        moved = 0
-        while pipe.filled or self.source.readable:
-            if not pipe.filled and not self._fill(pipe, source):
-                break
-            try:
-                sent = os.splice(pipe.read_end, sink, pipe.filled, flags=_NON_BLOCKING)
-            except BlockingIOError:
-                self.blocked = True
-                return
-            except OSError as error:
-                # What cut the last splice short was perhaps this error, which the kernel told nobody then. EPIPE, which
-                # tells of a reset after an end of stream, is what is left of any reset.
-                lost = ECONNRESET if pipe.short and error.errno == EPIPE else error.errno
-                self.relay.peer_gone(self.sink, lost or ECONNRESET)
-                return
-            pipe.short = sent < pipe.filled
-            pipe.filled -= sent
-            self.moved += sent
-            moved += sent
-            if self.blocked and not pipe.filled:
-                self._unblock()
-            if moved >= TURN_BYTES and not self.blocked:
-                self.again()
-                return
-        if not self.over:
-            # An idle direction holds no pipe. One that still runs full will be lent another.
-            self._stop_splicing()
-            self._full_reads = _FULL_READS if moved >= _STILL_FULL else self._full_reads - 1
-            self._full = self._full_reads > 0
-
-    def _fill(self, pipe: Pipe, source: int) -> bool:
-        """Splice from the source into the empty pipe; tell whether there is something in it now."""
-        try:
-            pipe.filled = os.splice(source, pipe.write_end, pipe.size, flags=_NON_BLOCKING)
-        except BlockingIOError:
-            # It stops before an urgent byte, too, be there whatever behind it: that is copied.
-            if self.source.urgent:
-                self.again()
-            else:
-                self.source.readable = False
-            return False
-        except OSError as error:
-            if error.errno in _NO_SPLICE:
-                self.relay.pipes.refuse()
-                self._full = False
-                self._stop_splicing()
-                self.again()
-            else:
-                self._nothing_read(error)
-            return False
-        if pipe.filled == 0:
-            # Before an urgent byte, too, if an end of stream is behind it.
-            if urgent.is_next(self.source):
-                self.again()
-            else:
-                self.relay.read_to_end(self)
-        return pipe.filled > 0
-
     def begin_with(self, early: bytes) -> None:
         """Send *early*, which was read from the source already, before anything else."""
         self._held = memoryview(early)
@@ -210,13 +149,13 @@ class Direction:
         try:
             count = self.source.socket.recv_into(_BUFFER, most)
         except OSError as error:
-            self._nothing_read(error)
+            self.nothing_read(error)
             return -1
         if count == READ_BYTES:
             self._fills()
         elif count:
             self.source.readable = self.source.finishing or self.source.urgent
-            self._full_reads = 0
+            self._full_reads *= self._full_reads < 0
         return count
 
     def send(self, data: bytes | memoryview, flags: int = 0) -> int:
@@ -233,13 +172,24 @@ class Direction:
             self.blocked = True
         return sent
 
-    def _stop_splicing(self) -> None:
-        """Give the pipe back."""
+    def leave_pipe(self, moved: int) -> None:
+        """Give the pipe back after a turn that moved so much. A direction that still runs full will be lent another."""
+        self._return_pipe()
+        self._full_reads = _FULL_READS if moved >= _STILL_FULL else self._full_reads - 1
+        self._full = self._full_reads > 0
+
+    def hold_what_is_in(self, pipe: Pipe) -> None:
+        """Give the pipe back whose bytes the sink does not take, and hold these instead."""
+        self._held = memoryview(pipe.take_out())
+        self._return_pipe()
+        self._full, self._full_reads = False, _FULL_READS - _READS_AFTER_A_STALL
+
+    def _return_pipe(self) -> None:
         if self._pipe is not None:
             self.relay.pipes.give_back(self._pipe)
             self._pipe = None
 
-    def _nothing_read(self, error: OSError) -> None:
+    def nothing_read(self, error: OSError) -> None:
         """Wait for the next event, unless this is how the source ends."""
         if isinstance(error, BlockingIOError):
             self.source.readable = self.source.urgent = False
@@ -269,8 +219,7 @@ class Direction:
         self.over = True
         self.blocked = False
         self._held = None
-        if self._pipe is not None:
-            self._stop_splicing()
+        self._return_pipe()
 
     def _send_held(self) -> bool:
         """Send what the sink had no room for; tell whether all of it went."""
@@ -288,10 +237,11 @@ class Direction:
             self._held = held[sent:]
             return False
         self._held, self._held_flags = None, 0
-        self._unblock()
+        self.unblock()
         return True
 
-    def _unblock(self) -> None:
+    def unblock(self) -> None:
+        """Read again: the sink has taken all that was held."""
         self.blocked = False
         if self.source.muted:
             self.source.muted = False

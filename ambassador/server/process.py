@@ -74,6 +74,7 @@ class Process:
     ) -> None:
         self.configuration = wiring.configuration
         self.connections = wiring.connections
+        self.pipes = wiring.pipes
         self.poller = wiring.poller
         self.self_dials = wiring.self_dials
         self.next_id = wiring.next_id
@@ -190,6 +191,7 @@ class Process:
 
     def _sweep(self) -> None:
         self._loop.call_later(_SWEEP_SECONDS, self._sweep)
+        self.pipes.sweep()
         self.connections.sweep(time.monotonic())
 
 

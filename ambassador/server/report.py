@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ambassador.metrics import Histogram
+    from ambassador.relay import Pipes
     from ambassador.server.connection import Connection
     from ambassador.server.connections import Connections
     from ambassador.server.route import ServedRoute
@@ -76,6 +77,7 @@ class Report(TypedDict):
     limit: int | None
     live: int
     dropped_lines: int
+    pipes_lent: int
     routes: list[RouteReport]
 
 
@@ -97,6 +99,7 @@ class Reported(Protocol):
 
     started: float
     connections: Connections
+    pipes: Pipes
 
     @property
     def state(self) -> str:
@@ -122,6 +125,7 @@ def report(process: Reported) -> Report:
         "limit": process.connections.limit,
         "live": len(process.connections.live),
         "dropped_lines": process.dropped_lines,
+        "pipes_lent": process.pipes.lent,
         "routes": [_route(route, moved.get(route, (0, 0))) for route in process.routing],
     }
 

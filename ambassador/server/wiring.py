@@ -13,7 +13,7 @@ from ambassador.net.deadlines import Deadlines
 from ambassador.net.limits import divide, raise_files_limit
 from ambassador.net.poller import Poller
 from ambassador.net.sockets import bind
-from ambassador.relay import Pipes
+from ambassador.relay import Pipes, share_of_user
 from ambassador.server.admission import MOST_PENDING, Gate, Pending
 from ambassador.server.connections import Connections
 from ambassador.server.places import OwnCap, Places
@@ -58,7 +58,7 @@ class Wiring:
         limit = settings.max_connections.default or self.limits.connections
         self.connections = Connections(min(limit, self.limits.connections), routes=len(configuration.routes))
         self._cap = cap or (lambda _route, limit: OwnCap(limit))
-        self.pipes = Pipes(max(1, self.limits.pipes // share))
+        self.pipes = Pipes(min(self.limits.pipes, share_of_user(share)))
         self.timeouts_pause = pause(
             seconds
             for setting in (settings.idle_timeout, settings.half_close_timeout, settings.max_lifetime)

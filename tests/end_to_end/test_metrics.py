@@ -238,7 +238,7 @@ def test_every_sample_is_named_by_the_contract(watch: Watch, serve: Serve) -> No
     }
     assert names == histograms | {
         "ambassador_info", "ambassador_connections_total", "ambassador_connections_active", "ambassador_bytes_total",
-        "ambassador_upstream_up", "ambassador_accept_paused_total", "ambassador_ready",
+        "ambassador_upstream_up", "ambassador_accept_paused_total", "ambassador_ready", "ambassador_pipes_lent",
     }  # fmt: skip
     assert admin.ask("/metrics").headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
 

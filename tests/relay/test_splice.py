@@ -184,7 +184,7 @@ async def test_a_kernel_that_does_not_splice_costs_no_byte(monkeypatch: pytest.M
         _, (total, digest) = await asyncio.gather(link.client.send(data, eof=True), link.upstream.digest())
         assert (total, digest) == (BULK, hashlib.sha256(data).hexdigest())
         assert len(attempts) == 1
-        assert on.pipes.take() is None
+        assert on.pipes.take(link.relay.up) is None
 
 
 def sends_urgent(sock: socket.socket) -> bool:

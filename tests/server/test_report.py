@@ -16,6 +16,7 @@ def test_what_is_counted_is_added_up() -> None:
     merged = merge([report(up=1, endpoints=[endpoint(early_resets=2)]), report(up=10)])
 
     assert (merged["workers"], merged["limit"], merged["live"], merged["dropped_lines"]) == (2, 20, 4, 2)
+    assert merged["pipes_lent"] == 6
     (route,) = merged["routes"]
     assert (route["active"], route["bytes_up"], route["bytes_down"], route["accept_paused"]) == (4, 11, 10, 2)
     assert route["ends"] == {**dict.fromkeys(map(str, End), 0), "closed": 6}

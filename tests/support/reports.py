@@ -39,6 +39,7 @@ def report(*, state: str = "serving", limit: int | None = 10, up: int = 1, **cha
     """Return a worker's report of one route, which has *changes*."""
     return {
         "version": "1", "state": state, "workers": 1, "uptime": 4.0, "limit": limit, "live": 2, "dropped_lines": 1,
+        "pipes_lent": 3,
         "routes": [route(up=up, **changes)],
     }  # fmt: skip
 

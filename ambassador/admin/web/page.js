@@ -24,6 +24,7 @@
  * @property {number | null} limit
  * @property {number} live
  * @property {number} dropped_lines
+ * @property {number} pipes_lent
  * @property {Route[]} routes
  * @property {{ends: Record<string, number>}} totals
  * @property {Rates} rates
