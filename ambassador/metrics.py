@@ -61,6 +61,7 @@ class End(StrEnum):
     MAX_LIFETIME = "max_lifetime", Weight.INTENDED, "older than `AMBASSADOR_MAX_LIFETIME`"
     PEER_DEAD = "peer_dead", Weight.TROUBLE, "a peer vanished: no answer to anything for a minute"
     DRAINED = "drained", Weight.INTENDED, "cut at the end of the drain"
+    PROTOCOL_ERROR = "protocol_error", Weight.TROUBLE, "the other end of the tunnel broke its rules"
     KILLED = "killed", Weight.INTENDED, "reset through the admin address"
     FAILED = "failed", Weight.TROUBLE, "a fault of the ambassador itself: please report it"
 

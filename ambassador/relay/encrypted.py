@@ -7,6 +7,7 @@ the other side learns of that by a reset. Records know no urgent byte: it travel
 from __future__ import annotations
 
 from errno import ECONNRESET, EPIPE, EPROTO
+from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from ambassador.relay.direction import TURN_BYTES, VIEW, Direction
@@ -16,11 +17,17 @@ if TYPE_CHECKING:
     from ambassador.relay.relay import Relay
 
 
+# Seconds. How much work there is to a byte is up to whoever sends it, so a turn ends by time, too: after about as much
+# of it as `TURN_BYTES` of bulk take (0.5 ms on a calm machine).
+TURN_SECONDS = 0.001
+
+
 class Codec(Protocol):
     """What a tunnel does to bytes, without I/O; the handshake is done."""
 
     ended: bool
     broken: str
+    refused: bool
 
     @property
     def waiting(self) -> bool:
@@ -51,7 +58,7 @@ class Encrypt(Direction):
         """Move bytes until the source is dry, the sink is full, or the turn is used up."""
         if self.over or (self.blocked and not self._send_held()):
             return
-        turn_ends = self.moved + TURN_BYTES
+        turn_ends, until = self.moved + TURN_BYTES, 0.0
         # A codec that is broken cannot encrypt either; the other direction ends the relay once its sink has room.
         while not self._ending and self.source.readable and not self._codec.broken:
             count = self.read()
@@ -68,9 +75,11 @@ class Encrypt(Direction):
             if self.send(ciphertext) < len(ciphertext):
                 return
             self.moved += count
-            if self.moved >= turn_ends:
-                self.again()
-                return
+            if self.source.readable and not self._ending:
+                until = until or monotonic() + TURN_SECONDS
+                if self.moved >= turn_ends or monotonic() >= until:
+                    self.again()
+                    return
         if self._ending:
             self.relay.read_to_end(self)
 
@@ -97,24 +106,26 @@ class Decrypt(Direction):
         """Move bytes until the source is dry, the sink is full, or the turn is used up."""
         if self.over or (self.blocked and not self._send_held()) or self._settled():
             return
-        if self._codec.waiting and not self._pass_on(self._codec.decrypt()):
-            return
-        turn_ends = self.moved + TURN_BYTES
-        while self.source.readable:
-            count = self.read()
+        waiting, left, until = self._codec.waiting, TURN_BYTES, 0.0
+        while waiting or self.source.readable:
+            count = 0 if waiting else self.read()
             if count < 0:
                 # Dry, so from here on every end is told by an event.
                 self.source.finishing = bool(self.source.error)
                 return
-            if count == 0:
+            if count == 0 and not waiting:
                 self.over = True
                 self.relay.peer_gone(self.source, ECONNRESET)
                 return
             if not self._pass_on(self._codec.decrypt(VIEW[:count])):
                 return
-            if self.moved >= turn_ends:
-                self.again()
-                return
+            left -= count  # of ciphertext: there may be no plaintext in it
+            waiting = self._codec.waiting
+            if waiting or self.source.readable:
+                until = until or monotonic() + TURN_SECONDS
+                if left <= 0 or monotonic() >= until:
+                    self.again()
+                    return
 
     def _pass_on(self, plaintext: memoryview) -> bool:
         """Send plaintext on; tell whether more may be read."""
@@ -128,7 +139,6 @@ class Decrypt(Direction):
         """Tell whether the peer's way has ended, in order or not, once all that came before is sent."""
         if self._codec.broken:
             self.over = True
-            self.source.reason = self._codec.broken
             self.source.error = EPROTO  # tells more than a reset that came along with it
             self.relay.peer_gone(self.source, EPROTO)
             return True

@@ -28,7 +28,6 @@ class Leg:
         urgent: an urgent byte is ahead, or was a moment ago: a read stops before it, so a short one proves nothing.
         codec: what encrypts and decrypts here, in a tunnel.
         error: the errno that ended the connection, or 0. What was received before it can still be read.
-        reason: what more is to be said of the error.
     """
 
     __slots__ = (
@@ -39,7 +38,6 @@ class Leg:
         "muted",
         "outbound",
         "readable",
-        "reason",
         "relay",
         "silent_since",
         "socket",
@@ -56,7 +54,6 @@ class Leg:
         self.readable = False
         self.finishing = False
         self.error = 0
-        self.reason = ""
         self.urgent = False
         self.muted = False
         self.silent_since: float | None = None

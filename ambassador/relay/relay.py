@@ -206,13 +206,14 @@ class Relay:
     def _report(self) -> None:
         lost = self._lost
         assert lost is not None  # noqa: S101 - `lose` says so
-        heard = self.up.moved if lost is self.client else self.down.moved  # `_close` has parted the legs from these
-        if lost.error == errno.EPROTO and not heard:
-            # In TLS 1.3 a client learns only after its own part is done that the server does not accept it.
-            self.owner.relay_over(End.HANDSHAKE_FAILED, lost.reason)
+        reason = lost.codec.broken if lost.codec is not None else ""
+        if lost.codec is not None and reason:
+            end = End.HANDSHAKE_FAILED if lost.codec.refused else End.PROTOCOL_ERROR
+        elif lost.error in _UNHEARD:
+            end = End.PEER_DEAD
         else:
-            reset = End.CLIENT_RESET if lost is self.client else End.UPSTREAM_RESET
-            self.owner.relay_over(End.PEER_DEAD if lost.error in _UNHEARD else reset, lost.reason)
+            end = End.CLIENT_RESET if lost is self.client else End.UPSTREAM_RESET
+        self.owner.relay_over(end, reason)
 
     def _close(self, *, reset: tuple[Leg, ...] = ()) -> None:
         self.over = True

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from ambassador.net.clock import Clock
     from ambassador.net.deadlines import Deadlines
     from ambassador.relay import Leg
-    from ambassador.tunnel import Credentials
+    from ambassador.tunnel import Codec, Credentials
     from ambassador.tunnel.handshake import Handshake
 
     Network = IPv4Network | IPv6Network
 
+# Why somebody is refused who began when he was still trusted.
+REMOVED = "the key or the authority of the peer was removed before it was admitted"
 # Strangers may hold this many handshakes open at once, and no more than a quarter of all connections: beyond it the
 # oldest goes. A burst of that many true clients still has time to prove itself.
 MOST_PENDING = 1024
@@ -107,7 +109,7 @@ class AdmissionOwner(Protocol):
 class Admission:
     """Bring one client past the handshake and the PROXY header. Closes nothing; the gate keeps the deadline."""
 
-    __slots__ = ("_end", "_gate", "_handshake", "_header", "_leg", "_owner", "_wants_header")
+    __slots__ = ("_codec", "_end", "_gate", "_handshake", "_header", "_leg", "_owner", "_wants_header")
 
     def __init__(self, gate: Gate, leg: Leg, owner: AdmissionOwner, *, wants_header: bool) -> None:
         self._gate = gate
@@ -117,6 +119,7 @@ class Admission:
         self._header = b""
         self._end = End.BAD_PROXY_HEADER
         self._handshake: Handshake | None = None
+        self._codec: Codec | None = None
 
     def start(self) -> None:
         """Begin; the answer may come before this returns only if it is a refusal."""
@@ -125,7 +128,7 @@ class Admission:
             from ambassador.tunnel.handshake import Handshake
 
             self._end = End.HANDSHAKE_FAILED
-            self._leg.codec = codec = self._gate.credentials.tunnel.codec()
+            self._leg.codec = self._codec = codec = self._gate.credentials.tunnel.codec()
             self._handshake = Handshake(self._leg.socket, codec, done=self._shaken, failed=self._refuse)
             self._handshake.start()
 
@@ -188,14 +191,13 @@ class Admission:
         """Read the header inside the tunnel; what follows it has been read by then, and goes along."""
         codec = self._leg.codec
         assert codec is not None  # noqa: S101 - the caller has looked
-        self._header += bytes(codec.decrypt()) if codec.waiting else b""
         over = False
         while not self._parse():
             if over or codec.ended or codec.broken:  # perhaps by what came along with the handshake's end
                 self._refuse(codec.broken or "the connection ended within the header")
                 return
-            data = self._leg.socket.recv(16384)
-            over = not data
+            data = b"" if codec.waiting else self._leg.socket.recv(16384)
+            over = not (data or codec.waiting)
             self._header += bytes(codec.decrypt(data))
 
     def _parse(self) -> bool:
@@ -210,6 +212,11 @@ class Admission:
             # Its reset came along with its last proof: no event will tell of that again.
             self._end = End.CLIENT_GONE
             self._refuse("")
+            return
+        codec, credentials = self._codec, self._gate.credentials
+        if codec is not None and credentials is not None and credentials.removed(codec):
+            self._end = End.HANDSHAKE_FAILED
+            self._refuse(REMOVED)
             return
         owner, self._owner = self._owner, None
         self._gate.over(self)

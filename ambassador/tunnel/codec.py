@@ -16,10 +16,14 @@ import ssl
 from typing import TYPE_CHECKING
 
 from ambassador.errors import AmbassadorError
-from ambassador.tunnel.reasons import reason_of
+from ambassador.tunnel.reasons import is_alert, reason_of
+from ambassador.tunnel.records import Records
+from ambassador.tunnel.trust import verified
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
+
+    from ambassador.tunnel.trust import Keyring
 
 # Bytes, the most of one call: what a relay reads at once. More gained nothing (64 KiB fit the processor's cache).
 CHUNK = 65536
@@ -32,7 +36,7 @@ _RECORD = 16384
 
 _incoming = ssl.MemoryBIO()
 _outgoing = ssl.MemoryBIO()
-# One call's plaintext: of a chunk, of what came with the handshake, and of the record begun before.
+# One call's plaintext: of a chunk, of what waited before it, and of the record begun before.
 _PLAINTEXT = memoryview(bytearray(2 * CHUNK + _RECORD))
 
 
@@ -45,26 +49,50 @@ class Codec:
 
     Attributes:
         established: both ends are proven to each other; nothing can be encrypted or decrypted before.
-        waiting: ciphertext that came with the end of the handshake waits for the first `decrypt`.
+        waiting: ciphertext waits for `decrypt`: what came with the end of the handshake, or more records than one call
+            decrypts.
         ended: the peer said in order that it will write nothing more (close_notify). A connection that ends while this
             is false was cut.
         broken: why nothing more can be decrypted, or empty. What was decrypted before is sound.
+        refused: it broke because the peer does not accept us. In TLS 1.3 a client learns of that only after its own
+            part of the handshake is done, by an alert in the place of the first payload.
     """
 
-    __slots__ = ("_allowance", "_proof", "_tls", "_unsent", "_waiting", "broken", "ended", "established")
+    __slots__ = (
+        "_allowance", "_key", "_keyring", "_proof", "_records", "_tls", "_unheard", "_unsent", "_waiting", "broken",
+        "ended", "established", "refused",
+    )  # fmt: skip
 
     def __init__(
-        self, context: ssl.SSLContext, *, server_side: bool, host: str | None, proof: Callable[[ssl.SSLObject], str]
-    ) -> None:
-        """Prepare a connection. *proof* says, after the handshake, what the peer failed to prove; empty if nothing."""
+        self, context: ssl.SSLContext, *, server_side: bool, host: str | None, proof: Callable[[ssl.SSLObject], str],
+        keyring: Keyring | None = None,
+    ) -> None:  # fmt: skip
+        """Prepare a connection. *proof* says, after the handshake, what the peer failed to prove; empty if nothing.
+
+        *keyring* is where OpenSSL asks for keys, if it does.
+        """
         self._tls = context.wrap_bio(_incoming, _outgoing, server_side=server_side, server_hostname=host)
         self._proof = proof
+        self._keyring = keyring
+        self._key = ""
         self._allowance = HANDSHAKE_LIMIT
         self._unsent = b""
         self._waiting = b""
+        self._records = Records()
+        self._unheard = not server_side
         self.established = False
         self.ended = False
         self.broken = ""
+        self.refused = False
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """What the handshake began with."""
+        return self._tls.context
+
+    def trusted_by(self) -> Collection[str | bytes]:
+        """Return by what the peer was trusted, any of which suffices: a key's name, or certificates in DER."""
+        return (self._key,) if self._key else verified(self._tls)
 
     @property
     def waiting(self) -> bool:
@@ -83,7 +111,8 @@ class Codec:
         self._allowance -= len(ciphertext)
         if self._allowance < 0:
             raise HandshakeError(f"expected a handshake of at most {HANDSHAKE_LIMIT} bytes, received more")
-        _feed(ciphertext)
+        _check(ciphertext)
+        _incoming.write(ciphertext)
         try:
             self._tls.do_handshake()
             self._waiting = _incoming.read()
@@ -93,29 +122,39 @@ class Codec:
         except ssl.SSLError as error:
             raise HandshakeError(reason_of(error)) from None
         finally:
+            if self._keyring is not None:
+                self._key = self._keyring.take_asked() or self._key
             self._collect()
         self.established = True
         return True
 
     def decrypt(self, ciphertext: bytes | memoryview = b"") -> memoryview:
-        """Return all plaintext that *ciphertext* completes; it stands until the next call of any codec's `decrypt`.
+        """Return the plaintext that *ciphertext* completes; it stands until the next call of any codec's `decrypt`.
 
+        Of more records than others can wait for the rest is `waiting` then; ask for it before there is more ciphertext.
         Look at `ended` and `broken` afterwards: they hold once the returned bytes are used. After the peer's end of
         stream whatever else comes is ignored (RFC 8446, section 6.1).
         """
         if not self.established or self.ended or self.broken:
             return _PLAINTEXT[:0]
+        _check(ciphertext)
+        if self._waiting:
+            _check(self._waiting)
+            ciphertext = self._waiting + ciphertext
+        size = self._records.take(ciphertext)
+        self._waiting = bytes(ciphertext[size:])
         count = 0
         try:
-            if self._waiting:
-                _feed(self._waiting)
-                self._waiting = b""
-            _feed(ciphertext)
+            _incoming.write(ciphertext[:size])
             count = self._read()
         finally:
             self._collect()
         if len(self._unsent) > _UNSENT_LIMIT:
             self.broken = self.broken or "too many key updates from the peer"
+        elif not self._records.paid(count):
+            self.broken = self.broken or "too many records without payload from the peer"
+        if self.broken or self.ended:
+            self._waiting = b""
         return _PLAINTEXT[:count]
 
     def encrypt(self, plaintext: bytes | memoryview) -> bytes:
@@ -180,6 +219,8 @@ class Codec:
             self.ended = True
         except ssl.SSLError as error:
             self.broken = reason_of(error)
+            self.refused = self._unheard and not count and is_alert(error)
+        self._unheard = self._unheard and not count
         return count
 
     def _collect(self) -> None:
@@ -190,8 +231,7 @@ class Codec:
             _incoming.read()
 
 
-def _feed(ciphertext: bytes | memoryview) -> None:
-    """Hand *ciphertext* to OpenSSL. A longer one could complete more plaintext than there is room for."""
+def _check(ciphertext: bytes | memoryview) -> None:
+    """Refuse more at once than there is room for the plaintext of."""
     if len(ciphertext) > CHUNK:
         raise ValueError(f"expected at most {CHUNK} bytes at once, received {len(ciphertext)}")
-    _incoming.write(ciphertext)

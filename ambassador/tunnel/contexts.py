@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ambassador.tunnel.codec import Codec
-from ambassador.tunnel.keys import identity
+from ambassador.tunnel.trust import Keyring, authorities
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -30,17 +30,25 @@ class Tunnel:
         server_side: of a source ambassador, which is dialled.
         proof: says, after a handshake, what the peer failed to prove; empty if nothing.
         sends_name: whether a client sends the name that it dials (RFC 6066, section 3).
+        trusted: the names of keys, or certificates, that peers are trusted by.
+        keyring: the keys, where they are what proves.
     """
 
     context: ssl.SSLContext
     server_side: bool
     proof: Callable[[ssl.SSLObject], str]
     sends_name: bool
+    trusted: Collection[str | bytes]
+    keyring: Keyring | None = None
 
     def codec(self, host: str | None = None) -> Codec:
         """Make the codec of a new connection. A target names the *host* that it dials: a name or an IP address."""
         name = host.partition("%")[0].rstrip(".") if host and self.sends_name else None
-        return Codec(self.context, server_side=self.server_side, host=name, proof=self.proof)
+        return Codec(self.context, server_side=self.server_side, host=name, proof=self.proof, keyring=self.keyring)
+
+    def trusts(self, codec: Codec) -> bool:
+        """Tell whether the peer of *codec*, whose handshake is done, perhaps under another state, is trusted here."""
+        return codec.context is self.context or any(one in self.trusted for one in codec.trusted_by())
 
 
 def key_tunnel(keys: Sequence[bytes], *, server_side: bool) -> Tunnel:
@@ -53,13 +61,12 @@ def key_tunnel(keys: Sequence[bytes], *, server_side: bool) -> Tunnel:
     context = _context(server_side=server_side)
     if sys.version_info < (3, 13):
         raise NotImplementedError("shared keys need Python 3.13")
-    known = {identity(key): key for key in keys}
+    keyring = Keyring(keys)
     if server_side:
-        context.set_psk_server_callback(lambda name: known.get(name or "", b""))
+        context.set_psk_server_callback(keyring.find)
     else:
-        offer = (identity(keys[0]), keys[0])
-        context.set_psk_client_callback(lambda _hint: offer)
-    return Tunnel(context, server_side, _key_proof, sends_name=False)
+        context.set_psk_client_callback(keyring.offer)
+    return Tunnel(context, server_side, _key_proof, sends_name=False, trusted=keyring.names, keyring=keyring)
 
 
 def certificate_tunnel(
@@ -82,7 +89,9 @@ def certificate_tunnel(
     # Without a password OpenSSL would ask for that of an encrypted key at the terminal.
     context.load_cert_chain(certificate, private_key, password="")
     context.load_verify_locations(cafile=authority)
-    return Tunnel(context, server_side, _NameProof(peers) if peers else _no_more_proof, sends_name=not server_side)
+    proof = _NameProof(peers) if peers else _no_more_proof
+    trusted = authorities(context, authority)
+    return Tunnel(context, server_side, proof, sends_name=not server_side, trusted=trusted)
 
 
 def _context(*, server_side: bool) -> ssl.SSLContext:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ambassador.config.files import Look
+    from ambassador.tunnel.codec import Codec
 
     Looks = Mapping[Path, Look]
 
@@ -91,6 +92,10 @@ class Credentials:
         self._seen = seen
         self.tunnel = _load(self._source, looks)
         return True
+
+    def removed(self, codec: Codec) -> bool:
+        """Tell whether what the peer of *codec* has proven itself by was taken out of the files since it began."""
+        return not self.tunnel.trusts(codec)
 
     def _state(self, looks: Looks) -> tuple[object, ...]:
         """Tell the present state of the files from any other, by all that matters of them; keeps no copy of a key."""

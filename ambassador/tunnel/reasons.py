@@ -28,9 +28,14 @@ def reason_of(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the peer's certificate was refused: {error.verify_message.rstrip('.')}"
     reason = error.reason or "unknown TLS error"
-    if "_ALERT_" in reason:
+    if is_alert(error):
         return f"the peer refused: {_words(reason.partition('_ALERT_')[2])}"
     return _REASONS.get(reason) or _words(reason)
+
+
+def is_alert(error: ssl.SSLError) -> bool:
+    """Tell whether it is the peer that found something wrong, and said so."""
+    return "_ALERT_" in (error.reason or "")
 
 
 def _words(reason: str) -> str:

@@ -17,7 +17,7 @@ from ambassador.relay import Leg
 from ambassador.upstream.farewell import part
 
 if TYPE_CHECKING:
-    from ambassador.tunnel import Credentials
+    from ambassador.tunnel import Codec, Credentials
     from ambassador.upstream.endpoint import ServedEndpoint
     from ambassador.upstream.upstream import Upstream
 
@@ -123,7 +123,7 @@ class Attempt:
         socket: what is being connected; None before `start` and once the attempt is over.
     """
 
-    __slots__ = ("_endpoint", "_leg", "_upstream", "address", "host", "owner", "socket")
+    __slots__ = ("_codec", "_endpoint", "_leg", "_upstream", "address", "host", "owner", "socket")
 
     def __init__(self, host: str, endpoint: ServedEndpoint, upstream: Upstream, owner: AttemptOwner[Attempt]) -> None:
         self.owner = owner
@@ -133,6 +133,7 @@ class Attempt:
         self._endpoint = endpoint
         self._upstream = upstream
         self._leg: Leg | None = None
+        self._codec: Codec | None = None
 
     @property
     def shaking_hands(self) -> bool:
@@ -238,17 +239,29 @@ class Attempt:
         from ambassador.tunnel.handshake import Handshake
 
         self._leg = leg
-        leg.codec = codec = credentials.tunnel.codec(self._endpoint.host)
+        leg.codec = self._codec = codec = credentials.tunnel.codec(self._endpoint.host)
         handshake = Handshake(leg.socket, codec, done=self._proven, failed=self._handshake_failed)
         self._upstream.context.poller.set_handler(leg.socket, handshake.on_events)
         self.owner.handshake_begins(self)
         handshake.start()
 
     def _proven(self) -> None:
-        leg, self._leg, self.socket = self._leg, None, None
-        assert leg is not None  # noqa: S101 - whose handshake this was
+        leg, codec, credentials = self._leg, self._codec, self._upstream.credentials
+        assert leg is not None and codec is not None and credentials is not None  # noqa: S101, PT018 - its handshake
+        self._leg = None
+        if credentials.removed(codec):
+            self._begin_again()
+            return
+        self.socket = None
         leg.readable = True  # what came along with the handshake's end was read already, and no event tells of it
         self.owner.connected(self, leg)
+
+    def _begin_again(self) -> None:
+        """Connect anew, by the present keys or authorities: by these the peer has proven nothing."""
+        self.cancel()
+        error_number = self.start()
+        if error_number:
+            self.owner.missed(self, error_number)
 
     def _handshake_failed(self, reason: str) -> None:
         self.cancel()

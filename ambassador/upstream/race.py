@@ -134,6 +134,7 @@ class Race:
 
     def missed(self, attempt: Attempt, error_number: int) -> None:
         """Go on with the next address at once."""
+        self._winner = None
         del self._running[attempt]
         self._miss(attempt, error_number)
         error_number = self._begin_next()
@@ -143,7 +144,8 @@ class Race:
 
     def handshake_begins(self, attempt: Attempt) -> None:
         """Put the others off: whoever accepts first is to prove itself."""
-        self._accepted(attempt)
+        if self._winner is not attempt:  # which may begin again, by new keys
+            self._accepted(attempt)
         self._winner = attempt
         self.owner.handshake_begins(self)
 

@@ -64,8 +64,9 @@ def test_a_changed_bit_ends_the_stream_before_it(join: Join, way: str) -> None:
         assert error is ConnectionResetError
         assert STREAM.startswith(received)
         assert len(received) < 200_000
-    for line in (*pair.target.closed(), *pair.source.closed()):
-        assert line["end"] in {"client_reset", "upstream_reset", "handshake_failed"}
+    judge, other = (pair.source, pair.target) if way == "up" else (pair.target, pair.source)
+    assert [(line["end"], bool(line["error"])) for line in judge.closed()] == [("protocol_error", True)]
+    assert other.closed()[0]["end"] == ("upstream_reset" if way == "up" else "client_reset")
 
 
 def test_a_recording_opens_nothing(join: Join) -> None:
@@ -104,7 +105,7 @@ def test_a_recording_within_a_connection_is_no_part_of_it(join: Join) -> None:
             raw.sendall(record)
             assert read_to_error(upstream) == (b"", ConnectionResetError)
     (line,) = pair.source.closed()
-    assert (line["end"], line["bytes_up"]) == ("client_reset", 12)
+    assert (line["end"], line["bytes_up"]) == ("protocol_error", 12)
 
 
 def shake(tls: ssl.SSLObject, raw: socket.socket, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> None:
@@ -137,7 +138,9 @@ def test_what_comes_with_the_last_flight_ends_the_connection(standing: Standing,
     line = standing.source.closed(count + 1)[-1]
     raw.close()
 
-    assert line["end"] in {"client_reset", "client_gone", "handshake_failed"}
+    if what == "record that is none":
+        assert (line["end"], line["upstream"] != "") == ("protocol_error", True)
+    assert line["end"] in {"client_reset", "client_gone", "protocol_error"}
     standing.serves()
 
 
