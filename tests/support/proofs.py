@@ -92,6 +92,18 @@ def key_client(key: str, *, name: str = "", version: ssl.TLSVersion = ssl.TLSVer
     return context
 
 
+def key_server(key: str) -> ssl.SSLContext:
+    """Make a server that knows *key* alone."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    secret = parse(key)[0]
+    name = identity(secret)
+    context.set_psk_server_callback(  # type: ignore[attr-defined, unused-ignore]  # Python 3.13
+        lambda asked: secret if asked == name else b""
+    )
+    return context
+
+
 def certificate_client(
     settings: Settings | None, *, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3
 ) -> ssl.SSLContext:
