@@ -141,17 +141,21 @@ class Codec:
         if self._waiting:
             _check(self._waiting)
             ciphertext = self._waiting + ciphertext
-        size = self._records.take(ciphertext)
-        self._waiting = bytes(ciphertext[size:])
+            self._waiting = b""
+        records = self._records
+        size = records.take(ciphertext)
+        if size < len(ciphertext):
+            self._waiting = bytes(ciphertext[size:])
+            ciphertext = ciphertext[:size]
         count = 0
         try:
-            _incoming.write(ciphertext[:size])
+            _incoming.write(ciphertext)
             count = self._read()
         finally:
             self._collect()
         if len(self._unsent) > _UNSENT_LIMIT:
             self.broken = self.broken or "too many key updates from the peer"
-        elif not self._records.paid(count):
+        elif (count < records.begun or records.owing) and not records.paid(count):
             self.broken = self.broken or "too many records without payload from the peer"
         if self.broken or self.ended:
             self._waiting = b""

@@ -23,28 +23,37 @@ _HEADER = 5
 
 
 class Records:
-    """The records that one peer sends, from the end of the handshake on, and a budget for those that carry nothing."""
+    """The records that one peer sends, from the end of the handshake on, and a budget for those that carry nothing.
 
-    __slots__ = ("_begun", "_budget", "_head", "_next", "_since")
+    Attributes:
+        begun: how many records began in what was taken last.
+        owing: the budget is not full, so that payload has something to pay for.
+    """
+
+    __slots__ = ("_budget", "_head", "_next", "_since", "begun", "owing")
 
     def __init__(self) -> None:
         self._next = 0  # where the next record begins, counted from the end of what was taken
         self._head = b""  # of a header that has not come whole
-        self._begun = 0  # records that began in what was taken last
+        self.begun = 0
+        self.owing = False
         self._budget = float(_BURST)
         self._since = monotonic()
 
     def take(self, ciphertext: bytes | memoryview) -> int:
         """Return how much of *ciphertext*, the next of the stream, to decrypt in one call."""
         size = len(ciphertext)
-        at, begun = (self._next, 0) if not self._head else self._complete(ciphertext)
-        while at + _HEADER <= size:
+        at, begun = self._next, 0
+        if self._head:
+            at, begun = self._complete(ciphertext)
+        whole = size - _HEADER  # where the last header that is whole may begin
+        while at <= whole:
             if begun == MOST:
                 size = at
                 break
             at += _HEADER + (ciphertext[at + 3] << 8 | ciphertext[at + 4])
             begun += 1
-        self._begun = begun
+        self.begun = begun
         if at < size:
             self._head += bytes(ciphertext[at:])
             at = size
@@ -53,7 +62,8 @@ class Records:
 
     def paid(self, count: int) -> bool:
         """Tell whether *count* bytes of payload, in what was taken last, and the budget pay for its records."""
-        self._budget = min(self._budget + count - self._begun, _BURST)
+        self._budget = min(self._budget + count - self.begun, _BURST)
+        self.owing = self._budget < _BURST
         return self._budget >= 0 or self._regain()
 
     def _complete(self, ciphertext: bytes | memoryview) -> tuple[int, int]:

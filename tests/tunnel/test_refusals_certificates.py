@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ambassador.tunnel import Codec, Credentials, TunnelFiles
+from ambassador.tunnel import Codec, Credentials, HandshakeError, TunnelFiles
 from tests.tunnel.ends import plain_context, source_of, stranger_codec, target_of
 
 if TYPE_CHECKING:
@@ -47,6 +47,21 @@ def test_a_source_of_another_name_is_refused(authority: Any, refusals: Refusals,
     reasons = refusals(target_of(authority).codec(dialled), source_of(authority).codec())
 
     assert reasons == (f"the peer's certificate was refused: {told}", "the peer refused: bad certificate")
+
+
+def test_a_target_knows_that_it_was_refused(authority: Any, stranger: Any) -> None:
+    """A source's alert in the place of its first payload is told apart from a rule that was broken later."""
+    target, source = target_of(stranger, authority=authority), source_of(authority)
+    ends = target.codec("source.example"), source.codec()
+    ends[0].handshake()
+    ends[1].handshake(ends[0].outgoing())
+    ends[0].handshake(ends[1].outgoing())
+    with pytest.raises(HandshakeError, match="refused"):
+        ends[1].handshake(ends[0].outgoing())
+    ends[0].decrypt(ends[1].outgoing())
+
+    assert ends[0].broken.startswith("the peer refused")
+    assert ends[0].refused
 
 
 @pytest.mark.parametrize(

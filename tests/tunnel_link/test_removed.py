@@ -21,9 +21,9 @@ from tests.support.proofs import (
     key_server,
     write_secret,
 )
+from tests.support.rotation import reload
 from tests.tunnel_link.test_cuts import shake
 from tests.tunnel_link.test_middle import server_context
-from tests.tunnel_link.test_rotation import reload
 
 if TYPE_CHECKING:
     import socket
