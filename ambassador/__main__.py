@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import signal
 import sys
@@ -17,6 +18,9 @@ def open_standard_streams() -> None:
             os.open(os.devnull, os.O_RDWR)
             # None until now, which has no write().
             setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+    # As standard error does by default: a character that the terminal does not know ends no command.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def end_standard_streams() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from ambassador.net.address import is_ip, unmapped
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 # What a browser says of a request that no foreign page caused (Fetch Metadata).
 _OWN_SITES = frozenset({"same-origin", "none"})
+# A host and, perhaps, a port (RFC 9110, section 7.2).
+_HOST = re.compile(r"(?:\[(?P<bracketed>[^\[\]]*)\]|(?P<name>[^\[\]:]*))(?::[0-9]{0,5})?")
 
 
 class Refusal(NamedTuple):
@@ -55,9 +58,15 @@ def _is_loopback(peer: str) -> bool:
 
 
 def _is_address_or_localhost(host: str) -> bool:
-    """Tell whether a `Host` field is one that no name server can have a say in."""
-    name = host.partition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
-    return name.lower() == "localhost" or is_ip(name)
+    """Tell whether a `Host` field is one that no name server can have a say in, and no more than that."""
+    match = _HOST.fullmatch(host)
+    if match is None:
+        return False
+    bracketed, name = match["bracketed"], match["name"]
+    # An IPv6 address has brackets, and nothing else has them (RFC 3986, section 3.2.2).
+    return (
+        ":" in bracketed and is_ip(bracketed) if bracketed is not None else name.lower() == "localhost" or is_ip(name)
+    )
 
 
 def _is_from_here(headers: Mapping[str, str]) -> bool:

@@ -3,45 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import structlog
 from aiohttp import web
 
-from ambassador.admin import answers
-from ambassador.admin.access import refusal
+from ambassador.admin import answers, plain
 from ambassador.admin.clients import Door
+from ambassador.admin.guard import Guard
 from ambassador.admin.history import History
 from ambassador.admin.page import Page
 from ambassador.admin.processes import Processes
 from ambassador.admin.prometheus import CONTENT_TYPE, exposition
-from ambassador.errors import described
+from ambassador.admin.refusals import Refusals
+from ambassador.admin.turns import Shared, Turns
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
-    from aiohttp.typedefs import Handler
-
+    from ambassador.admin.clients import Client
     from ambassador.admin.overview import Overview
-    from ambassador.server.report import Report
 
 log = structlog.get_logger()
 
-# An answer that takes longer is not being read; the page and Prometheus gave up long ago.
-_ANSWER_SECONDS = 30.0
 # What an answer under way is given at the end: an idle process ends well within a second, whoever reads nothing.
 _FAREWELL_SECONDS = 0.25
-# As many connections are written at a time as take about a millisecond to encode.
+# As many connections are encoded at a time as take about a millisecond to encode.
 _SLICE = 500
+# More than a machine has ports.
 _ALL = 1_000_000_000
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Server": "ambassador",
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 async def start(overview: Overview, sock: socket.socket, *, token: str | None, limit: int) -> web.AppRunner:
@@ -49,8 +42,9 @@ async def start(overview: Overview, sock: socket.socket, *, token: str | None, l
 
     At most *limit* clients are served at once; *token* is what requests that change something need from elsewhere.
     """
-    admin = _Admin(overview, token)
-    app = web.Application(middlewares=[admin.guarded])
+    turns, refusals = Turns(), Refusals()
+    admin = _Admin(overview, turns)
+    app = web.Application()
     app.router.add_get("/", admin.page)
     app.router.add_get("/livez", admin.livez)
     app.router.add_get("/readyz", admin.readyz)
@@ -60,24 +54,35 @@ async def start(overview: Overview, sock: socket.socket, *, token: str | None, l
     app.router.add_delete(r"/connections/{number:\d{1,18}}", admin.kill)
     app.router.add_post("/drain", admin.drain)
     app.cleanup_ctx.append(admin.remembering)
+
+    async def last_refusals(_app: web.Application) -> None:
+        refusals.close()
+
+    app.on_cleanup.append(last_refusals)
     runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=_FAREWELL_SECONDS)
     await runner.setup()
-    door = Door(runner, sock, limit=limit)
-    admin.on_request = door.asked
-    await door.start()
+    assert runner.server is not None  # noqa: S101 - it is set up
+    guard = Guard(runner.server.request_handler, token=token, turns=turns, refusals=refusals)
+    runner.server.request_handler = guard.answer  # before the connections are made, which keep it
+    await Door(runner, sock, limit=limit, refusals=refusals).start()
     return runner
 
 
 class _Admin:
     """Answer requests from what the overview tells."""
 
-    def __init__(self, overview: Overview, token: str | None) -> None:
+    def __init__(self, overview: Overview, turns: Turns) -> None:
         self._overview = overview
-        self._token = token
+        self._turns = turns
         self._processes = Processes()
         self._history = History()
         self._page = Page.load()
-        self.on_request: Callable[[object], None] = lambda _client: None
+        one = asyncio.Lock()
+        # Not in one line with what is heavy: a probe does not wait for long.
+        self._upstreams = Shared[list[str]](asyncio.Lock())
+        self._metrics = Shared[bytes](one)
+        self._statuses = Shared[str](one)
+        self._listings = Shared[list[bytes]](one)
 
     async def remembering(self, _app: web.Application) -> AsyncIterator[None]:
         """Keep the history as long as the application lives."""
@@ -86,83 +91,45 @@ class _Admin:
         task.cancel()
         await asyncio.wait([task])
 
-    @web.middleware
-    async def guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Refuse who may not ask, and answer in bounded time, whatever happens."""
-        self.on_request(request.protocol)
-        try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
-                response = await self._answer(request, handler)
-                # Written here rather than by aiohttp later, which would wait for ever for a client that does not read.
-                await response.prepare(request)
-                await response.write_eof()
-                return response
-        except TimeoutError:
-            if request.transport is not None:
-                request.transport.abort()
-            raise
-
-    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        refused = refusal(request.method, _peer(request), request.headers, token=self._token)
-        if refused is not None:
-            challenge = {"WWW-Authenticate": "Bearer"} if refused.status == 401 else {}
-            return _text(f"{refused.reason}\n", status=refused.status, headers=challenge)
-        try:
-            return await handler(request)
-        except web.HTTPException as error:
-            return _text(f"{error.reason}\n", status=error.status, headers=_allow(error))
-        except ConnectionError:
-            raise  # the client went away
-        except Exception as error:
-            log.exception("admin.failed", path=request.path, error=described(error))
-            return _text("failed\n", status=500)
-
     async def page(self, _request: web.Request) -> web.Response:
         """Return the page for people."""
-        return web.Response(body=self._page.body, headers={**_HEADERS, **self._page.headers})
+        return web.Response(body=self._page.body, headers={**plain.HEADERS, **self._page.headers})
 
     async def livez(self, _request: web.Request) -> web.Response:
         """Say that the event loop turns."""
-        return _text("live\n")
+        return plain.text("live")
 
     async def readyz(self, request: web.Request) -> web.Response:
         """Say whether traffic should come here; with `?upstreams` also whether it would get through."""
         reason = self._overview.not_ready()
         if reason is None and "upstreams" in request.query:
-            down = _unreachable(await self._overview.report())
+            down = await self._upstreams.get(self._unreachable)
             reason = f"upstream down: {', '.join(down)}" if down else None
-        return _text(f"not ready: {reason}\n", status=503) if reason else _text("ready\n")
+        return plain.text(f"not ready: {reason}", status=503) if reason else plain.text("ready")
 
     async def metrics(self, _request: web.Request) -> web.Response:
         """Return the metrics."""
-        report, ready = await self._overview.report(), self._overview.not_ready() is None
-        body = exposition(report, ready=ready) + self._processes.write()
-        return web.Response(body=body, headers={**_HEADERS, "Content-Type": CONTENT_TYPE})
+        body = await self._metrics.get(self._exposition)
+        await self._turns.mine()
+        return web.Response(body=body, headers={**plain.HEADERS, "Content-Type": CONTENT_TYPE})
 
     async def status(self, _request: web.Request) -> web.Response:
         """Return the report, with totals over all routes and the rates of the last minutes."""
-        report = await self._overview.report()
-        rates = self._history.rates(report)
-        answer = answers.status(report, not_ready=self._overview.not_ready(), rates=rates)
-        return web.Response(text=json.dumps(answer) + "\n", content_type="application/json", headers=_HEADERS)
+        body = await self._statuses.get(self._status)
+        await self._turns.mine()
+        return web.Response(text=body, content_type="application/json", headers=plain.HEADERS)
 
     async def connections(self, request: web.Request) -> web.StreamResponse:
         """Return the live connections, oldest first; `?limit=` only so many, `?route=` only those of a route."""
-        limit = _limit(request.query.get("limit"))
-        route = request.query.get("route")
-        found = await self._overview.connections()
-        if route is not None:
-            found = [entry for entry in found if entry["route"] == route]
-        response = web.StreamResponse(headers={**_HEADERS, "Content-Type": "application/json; charset=utf-8"})
+        limit, route = _limit(request.query.get("limit")), request.query.get("route")
+        parts = await self._listings.get(functools.partial(self._listing, limit, route), (limit, route))
+        response = web.StreamResponse(headers={**plain.HEADERS, "Content-Type": "application/json; charset=utf-8"})
         await response.prepare(request)
         if request.method == "HEAD":
             return response
-        await response.write(f'{{"total": {len(found)}, "connections": ['.encode())
-        for start in range(0, min(limit, len(found)), _SLICE):
-            entries = json.dumps(found[start : min(start + _SLICE, limit)])[1:-1]
-            await response.write((", " if start else "").encode() + entries.encode())
-            await asyncio.sleep(0)  # relays have their turn, even when the client's socket takes everything at once
-        await response.write(b"]}\n")
+        for part in parts:
+            await self._turns.mine()
+            await response.write(part)
         return response
 
     async def kill(self, request: web.Request) -> web.Response:
@@ -170,28 +137,49 @@ class _Admin:
         number = int(request.match_info["number"])
         found = await self._overview.kill(number)
         if found is False:
-            return _text("no such connection\n", status=404)
+            return plain.text("no such connection", status=404)
         failure = {} if found else {"error": "its worker does not answer"}
-        log.warning("connection.killed", id=number, by=_peer(request), **failure)
-        return _text("reset\n") if found else _text("its worker does not answer\n", status=503)
+        log.warning("connection.killed", id=number, by=_by(request), **failure)
+        return plain.text("reset") if found else plain.text("its worker does not answer", status=503)
 
-    async def drain(self, _request: web.Request) -> web.Response:
+    async def drain(self, request: web.Request) -> web.Response:
         """Begin the drain."""
-        self._overview.drain()
-        return _text("draining\n", status=202)
+        self._overview.drain(by=_by(request))
+        return plain.text("draining", status=202)
+
+    async def _unreachable(self) -> list[str]:
+        """Name the routes of which no endpoint was reached by its last dial. One never dialled counts as reached."""
+        report = await self._overview.report()
+        return [
+            route["name"]
+            for route in report["routes"]
+            if all(endpoint["up"] is False for endpoint in route["endpoints"])
+        ]
+
+    async def _exposition(self) -> bytes:
+        report, ready = await self._overview.report(), self._overview.not_ready() is None
+        body = exposition(report, ready=ready)
+        await asyncio.sleep(0)
+        return body + self._processes.write()
+
+    async def _status(self) -> str:
+        report = await self._overview.report()
+        rates = self._history.rates(report)
+        return json.dumps(answers.status(report, not_ready=self._overview.not_ready(), rates=rates)) + "\n"
+
+    async def _listing(self, limit: int, route: str | None) -> list[bytes]:
+        """Return the answer in parts, each of which is written at a time."""
+        found = await self._overview.connections(limit, route)
+        parts = [f'{{"total": {found["total"]}, "connections": [']
+        for start in range(0, len(found["connections"]), _SLICE):
+            entries = json.dumps(found["connections"][start : start + _SLICE])[1:-1]
+            parts.append((", " if start else "") + entries)
+            await asyncio.sleep(0)  # relays have their turn
+        return [part.encode() for part in (*parts, "]}\n")]
 
 
-def _text(text: str, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(text=text, status=status, headers={**_HEADERS, **(headers or {})})
-
-
-def _allow(error: web.HTTPException) -> dict[str, str]:
-    return {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-
-
-def _peer(request: web.Request) -> str:
-    peername = request.transport.get_extra_info("peername") if request.transport is not None else None
-    return str(peername[0]) if peername else ""
+def _by(request: web.Request) -> str:
+    return cast("Client", request.protocol).by
 
 
 def _limit(text: str | None) -> int:
@@ -200,10 +188,3 @@ def _limit(text: str | None) -> int:
     if not text.isdecimal() or len(text) > 9:
         raise web.HTTPBadRequest(reason="limit is a number")
     return int(text)
-
-
-def _unreachable(report: Report) -> list[str]:
-    """Name the routes of which no endpoint was reached by its last dial. One never dialled counts as reached."""
-    return [
-        route["name"] for route in report["routes"] if all(endpoint["up"] is False for endpoint in route["endpoints"])
-    ]

@@ -11,11 +11,16 @@ import socket
 import sys
 import time
 
+from ambassador.net.printable import printable
+
 DEFAULT_ADMIN = "127.0.0.1:9901"
 # Seconds. An ambassador that takes longer than this to say that it is ready is not ready.
 TIMEOUT = 3.0
-# How much of an answer that is not HTTP is shown, in characters.
+# Bytes. Our own answer is a line.
+_LARGEST = 64 * 1024
+# How much is shown of an answer that is not HTTP, and of what else a server says, in characters.
 _SHOWN = 20
+_LONGEST = 200
 
 
 def main() -> int:
@@ -29,7 +34,7 @@ def main() -> int:
     try:
         reason = not_ready(admin)
     except (OSError, ValueError) as error:
-        return _say(1, f"no answer from {admin}: {error}")
+        return _say(1, f"no answer from {printable(admin, _LONGEST)}: {error}")
     return _say(0, "ready") if reason is None else _say(1, reason)
 
 
@@ -58,15 +63,20 @@ def not_ready(admin: str, *, timeout: float = TIMEOUT) -> str | None:
     status, body = ask(admin, "/readyz", timeout=timeout)
     if status == 200:
         return None if body == "ready" else f"not ready: no ambassador at {admin}"
-    return body.partition("\n")[0] or f"not ready: HTTP status {status}"
+    return first_line(body) or f"not ready: HTTP status {status}"
 
 
-def ask(admin: str, path: str, *, timeout: float = TIMEOUT) -> tuple[int, str]:
+def first_line(body: str) -> str:
+    """Return what an answer says in its first line, of which whoever answers may have made anything."""
+    return printable(body.partition("\n")[0].strip(), _LONGEST)
+
+
+def ask(admin: str, path: str, *, timeout: float = TIMEOUT, largest: int = _LARGEST) -> tuple[int, str]:
     """Return the HTTP status and the body of GET *path*, asked of *admin* (ADDRESS:PORT) within *timeout* seconds.
 
     Raises:
         OSError: no connection, or no whole answer in time.
-        ValueError: the answer is not HTTP, or *admin* is not an address.
+        ValueError: the answer is not HTTP, or larger than *largest* bytes, or *admin* is not an address.
     """
     deadline = time.monotonic() + timeout
     host, _, port = admin.rpartition(":")
@@ -77,12 +87,15 @@ def ask(admin: str, path: str, *, timeout: float = TIMEOUT) -> tuple[int, str]:
         host = "127.0.0.1"
     with socket.create_connection((host, int(port)), timeout) as sock:
         sock.sendall(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
-        answer = b""
+        answer = bytearray()
         while chunk := _receive(sock, deadline):
             answer += chunk
+            if len(answer) > largest:
+                raise ValueError(f"expected at most {largest >> 10} KiB, received more")
     head, _, body = answer.partition(b"\r\n\r\n")
     words = head.split(None, 2)
-    if len(words) < 2 or not words[0].startswith(b"HTTP/"):
+    # A status has three digits (RFC 9112, section 4).
+    if len(words) < 2 or not words[0].startswith(b"HTTP/") or len(words[1]) != 3 or not words[1].isdigit():
         raise ValueError(f"expected an HTTP response, received {head[:_SHOWN].decode('latin-1')!a}")
     return int(words[1]), body.decode("utf-8", "replace").strip()
 

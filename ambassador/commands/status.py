@@ -6,12 +6,13 @@ import json
 import shutil
 import sys
 import time
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import click
 
 from ambassador.commands import healthcheck
 from ambassador.metrics import troubled
+from ambassador.net.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +26,14 @@ PAUSE = 2.0
 _WIDEST = 120
 # The usual terminal: everything that matters fits into it.
 _NARROWEST = 80
+# Connections that are listed at most; nobody reads more.
+_MOST = 10_000
+# Bytes of an answer: so many connections, or thousands of routes. Reading more would only cost memory.
+_LARGEST = 8 << 20
+# Of a connection's number. Ours are shorter, those of whoever answers instead may be endless.
+_MOST_DIGITS = 20
+# Characters of a message, and of a line before it is fitted to the terminal.
+_LONGEST = 500
 # Go home and overwrite: clearing the screen first would make it flicker (ECMA-48: CUP, EL, ED).
 _HOME, _CLEAR_LINE, _CLEAR_REST = "\x1b[H", "\x1b[K", "\x1b[J"
 _STEPS = ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s"))
@@ -45,7 +54,7 @@ def run(*, watch: bool) -> int:
                 table = _look(admin, width=min(columns, _WIDEST), rows=rows - 1 if watch else None)
             except (OSError, ValueError) as error:
                 return _fail(f"no answer from {admin}: {error}")
-            except (AttributeError, LookupError, TypeError):
+            except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError):
                 return _fail(f"no ambassador at {admin}: unexpected answer")
             if watch and sys.stdout.isatty():
                 click.echo(_HOME + "".join(f"{line}{_CLEAR_LINE}\n" for line in table) + _CLEAR_REST, nl=False)
@@ -59,24 +68,31 @@ def run(*, watch: bool) -> int:
 
 
 def _fail(text: str) -> int:
-    click.echo(text, err=True)
+    click.echo(printable(text, _LONGEST), err=True)
     return 1
 
 
 def _look(admin: str, *, width: int, rows: int | None) -> list[str]:
     """Ask, and lay out at most *rows* lines of at most *width* columns."""
     lines = lay_out(cast("StatusReport", _ask(admin, "/status")), rows=rows)
-    limit = "" if rows is None else f"?limit={max(0, rows - len(lines) - 3)}"
-    lines.extend(lay_out_connections(cast("ConnectionsReport", _ask(admin, f"/connections{limit}"))))
-    return [_clip(line, width) for line in lines[:rows]]
+    limit = _MOST if rows is None else max(0, rows - len(lines) - 3)
+    lines.extend(lay_out_connections(cast("ConnectionsReport", _ask(admin, f"/connections?limit={limit}"))))
+    return [_clip(printable(line, _LONGEST), width) for line in lines[:rows]]
 
 
 def _ask(admin: str, path: str) -> object:
-    code, body = healthcheck.ask(admin, path)
+    code, body = healthcheck.ask(admin, path, largest=_LARGEST)
     if code != 200:
-        raise ValueError(f"expected status 200 for {path}, received {code} {body}")
-    answer: object = json.loads(body)
+        raise ValueError(f"expected status 200 for {path}, received {code} {healthcheck.first_line(body)}")
+    try:
+        answer: object = json.loads(body, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        raise ValueError(f"expected JSON for {path}, received something else") from None
     return answer
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON (RFC 8259, section 6)")
 
 
 def lay_out(status: StatusReport, *, rows: int | None = None) -> list[str]:
@@ -132,7 +148,7 @@ def lay_out_connections(found: ConnectionsReport) -> Iterator[str]:
     if not found["total"]:
         return
     # Numbers grow with time and with each worker that died, at the cost of the address's width.
-    digits = max([6, *(len(str(entry["id"])) for entry in shown)])
+    digits = min(_MOST_DIGITS, max([6, *(len(str(entry["id"])) for entry in shown)]))
     width = max(10, 28 - digits)
     yield ""
     yield f"{'ID':>{digits}} {'CLIENT':<{width}}{'ROUTE':<14}{'AGE':>8}{'UP':>8}{'DOWN':>8} STATE"

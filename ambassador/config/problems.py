@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ambassador.errors import Problem
+from ambassador.net.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,8 +48,7 @@ def left_in(value: str) -> Invalid | None:
 
 def shown(value: str, longest: int = LONGEST) -> str:
     """Write *value* in one printable line: control characters escaped, passwords masked, a long end cut off."""
-    text = "".join(map(_escaped, _masked(value)[: longest + 1]))
-    return text if len(text) <= longest else f"{text[: longest - 3]}..."
+    return printable(_masked(value), longest)
 
 
 def path_shown(value: str) -> str:
@@ -74,8 +74,3 @@ def _without_user(value: str) -> str:
         if "@" not in scheme:
             return value
     return re.sub(r"\S+", lambda word: f"{MASK}@{word[0].rpartition('@')[2]}" if "@" in word[0] else word[0], value)
-
-
-def _escaped(character: str) -> str:
-    """Escape what is not printable, including the lone surrogates that stand for bytes that are not UTF-8."""
-    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")

@@ -126,12 +126,16 @@ class Process:
         """Log every listener, and that the process serves."""
         log_ready(self.configuration, max_connections=self.connections.limit)
 
-    def drain(self, reason: str) -> None:
-        """Accept no more clients after the drain's delay, and end when those that are here have ended, or are late."""
+    def drain(self, reason: str, *, by: str | None = None) -> None:
+        """Accept no more clients after the drain's delay, and end when those that are here have ended, or are late.
+
+        *by* is the address of whoever asked for it over the network.
+        """
         if self.state in {State.DRAINING, State.STOPPED}:
             return
         self.state = State.DRAINING
-        log.info(self._events.draining, reason=reason, live=len(self.connections.live))
+        asked = {} if by is None else {"by": by}
+        log.info(self._events.draining, reason=reason, live=len(self.connections.live), **asked)
         if self._settings.drain_delay:
             self._loop.call_later(self._settings.drain_delay, self._close_listeners)
         else:

@@ -14,7 +14,7 @@ import ambassador
 from ambassador.net.address import listen_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ambassador.metrics import Histogram
     from ambassador.relay import Pipes
@@ -130,12 +130,17 @@ def report(process: Reported) -> Report:
     }
 
 
-def slices(process: Reported) -> Iterator[list[ConnectionReport]]:
-    """Describe the connections that are live now, a slice at a time, so that others have their turn in between."""
-    live = list(process.connections.live.values())
-    for start in range(0, len(live), SLICE):
-        now = time.monotonic()
-        yield [_connection(entry, now) for entry in live[start : start + SLICE] if entry.id in process.connections.live]
+def live(process: Reported, route: str | None = None) -> list[Connection]:
+    """Return the connections that live now, oldest first, of one route if it is named."""
+    found = process.connections.live.values()
+    return list(found) if route is None else [entry for entry in found if entry.route.name == route]
+
+
+def slices(process: Reported, chosen: Sequence[Connection]) -> Iterator[list[ConnectionReport]]:
+    """Describe those of *chosen* that still live, a slice at a time, so that others have their turn in between."""
+    for start in range(0, len(chosen), SLICE):
+        now, still = time.monotonic(), process.connections.live
+        yield [_connection(entry, now) for entry in chosen[start : start + SLICE] if entry.id in still]
 
 
 def _live_bytes(live: Iterable[Connection]) -> dict[ServedRoute, tuple[int, int]]:

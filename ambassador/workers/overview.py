@@ -6,7 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from ambassador.server.report import ConnectionReport, Report
+    from ambassador.admin.answers import ConnectionsReport
+    from ambassador.server.report import Report
     from ambassador.workers.pool import Pool
 
 
@@ -22,12 +23,17 @@ class PoolOverview:
         await asyncio.gather(*(handle.ask("report") for handle in self._fleet.handles.values()))
         return self._fleet.report()
 
-    async def connections(self) -> list[ConnectionReport]:
-        """Return the live connections of all workers, oldest first; those of one that does not answer are left out."""
-        answers = await asyncio.gather(*(handle.ask("connections") for handle in self._fleet.handles.values()))
-        lists = [cast("list[ConnectionReport]", answer) for answer in answers if answer is not None]
-        found = [entry for entries in lists for entry in entries]
-        return sorted(found, key=lambda entry: -entry["seconds"])
+    async def connections(self, limit: int, route: str | None = None) -> ConnectionsReport:
+        """Return the oldest live connections of all workers; those of one that does not answer are left out.
+
+        Each tells its own *limit* oldest: the oldest of all are among these.
+        """
+        handles = self._fleet.handles.values()
+        asked = (handle.ask("connections", limit=limit, route=route) for handle in handles)
+        answers = [cast("ConnectionsReport", answer) for answer in await asyncio.gather(*asked) if answer is not None]
+        found = [entry for answer in answers for entry in answer["connections"]]
+        found.sort(key=lambda entry: -entry["seconds"])
+        return {"total": sum(answer["total"] for answer in answers), "connections": found[:limit]}
 
     async def kill(self, number: int) -> bool | None:
         """Reset a connection; tell whether there was one of this number, None when its worker does not say."""
@@ -37,9 +43,9 @@ class PoolOverview:
         found = cast("bool | None", await handle.ask("kill", connection=number))
         return False if found is None and handle.gone else found
 
-    def drain(self) -> None:
+    def drain(self, *, by: str) -> None:
         """Begin the drain as SIGTERM does; does nothing when it has begun."""
-        self._fleet.drain("admin")
+        self._fleet.drain("admin", by=by)
 
     def not_ready(self) -> str | None:
         """Say why the ambassador should not be sent traffic; None when it should."""

@@ -112,12 +112,13 @@ class Pool:
                 if handle.pid == pid and not handle.status.done():
                     handle.status.set_result(status)
 
-    def drain(self, reason: str) -> None:
-        """Have every worker drain; whoever has not ended long after its time is killed."""
+    def drain(self, reason: str, *, by: str | None = None) -> None:
+        """Have every worker drain; whoever has not ended long after its time is killed. *by* is as for a process."""
         if self.state is State.DRAINING:
             return
         self.state = State.DRAINING
-        log.info("ambassador.draining", reason=reason, live=self.loads.total())
+        asked = {} if by is None else {"by": by}
+        log.info("ambassador.draining", reason=reason, live=self.loads.total(), **asked)
         self._tell({"do": "drain", "reason": reason})
         self.close()
         settings = self.configuration.settings

@@ -95,8 +95,8 @@ class ParentLink:
             case {"ask": "report", "number": number}:
                 self._report()
                 self._channel.send({"answer": number, "result": True})
-            case {"ask": "connections", "number": number}:
-                self._channel.send({"answer": number, "result": await self._overview.connections()})
+            case {"ask": "connections", "number": number, "limit": int(limit), "route": str() | None as route}:
+                self._channel.send({"answer": number, "result": await self._overview.connections(limit, route)})
             case {"ask": "kill", "number": number, "connection": int(connection)}:  # pragma: no branch - the last kind
                 self._channel.send({"answer": number, "result": await self._overview.kill(connection)})
 

@@ -21,6 +21,7 @@ from tests.support.servers import echo, hold
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ambassador.admin.answers import ConnectionsReport
     from ambassador.server.report import ConnectionReport, EndpointReport, HistogramReport, Report, RouteReport
     from tests.conftest import Serve
     from tests.support.watch import Watch
@@ -60,23 +61,25 @@ class Crowd:
             "dropped_lines": 0, "pipes_lent": 0, "routes": [route],
         }  # fmt: skip
 
-    async def connections(self) -> list[ConnectionReport]:
-        """Return the connections, oldest first."""
-        return [
+    async def connections(self, limit: int, route: str | None = None) -> ConnectionsReport:
+        """Return the connections, oldest first, all of which are of one route."""
+        assert route is None
+        found: list[ConnectionReport] = [
             {
                 "id": number, "route": "redis:6379", "client": f"10.1.{number // 250}.{number % 250}:40000",
                 "upstream": "10.0.0.7:6379", "seconds": float(MANY - number),
                 "bytes_up": number, "bytes_down": 2 * number, "state": "relaying",
             }
-            for number in range(1, MANY + 1)
+            for number in range(1, min(MANY, limit) + 1)
         ]  # fmt: skip
+        return {"total": MANY, "connections": found}
 
     async def kill(self, number: int) -> bool:
         """Remember which connection was to be reset."""
         self.killed.append(number)
         return True
 
-    def drain(self) -> None:
+    def drain(self, *, by: str) -> None:
         """Go on: this is no process that could end."""
 
     def not_ready(self) -> str | None:
@@ -291,8 +294,8 @@ async def test_ten_thousand_connections_never_hold_the_loop(monkeypatch: pytest.
 
     task = asyncio.ensure_future(others())
     overview = LocalOverview(SimpleNamespace(connections=SimpleNamespace(live=live)))
-    found = await overview.connections()
+    found = await overview.connections(MANY)
     done = True
     await task
-    assert len(found) == MANY
+    assert len(found["connections"]) == found["total"] == MANY
     assert turns >= MANY // 200
