@@ -18,7 +18,9 @@ def status(method: str, peer: str, token: str | None = TOKEN, **headers: str) ->
 
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"])
-@pytest.mark.parametrize("host", ["127.0.0.1:9901", "localhost", "LocalHost:9901", "[::1]:9901", "10.0.0.3", "[::1]"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:9901", "localhost", "LocalHost:9901", "[::1]:9901", "10.0.0.3", "[::1]", "localhost:"]
+)
 def test_anything_may_be_asked_from_this_machine_by_address(peer: str, host: str) -> None:
     """A client on a loopback address that asks by address, or as localhost, may do everything."""
     assert status("GET", peer, Host=host) is None
@@ -27,7 +29,27 @@ def test_anything_may_be_asked_from_this_machine_by_address(peer: str, host: str
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:9901", "localhost.evil.example", "127.0.0.1.nip.io", ""]
+    "host",
+    [
+        "evil.example",
+        "evil.example:9901",
+        "localhost.evil.example",
+        "127.0.0.1.nip.io",
+        "",
+        "[::1].evil.example",
+        "[::1]evil:80",
+        "127.0.0.1:80:evil",
+        "localhost:evil",
+        "localhost:80@evil.example",
+        "[::1",
+        "::1]",
+        "[[::1]]",
+        "[localhost]",
+        "[127.0.0.1]",
+        "[evil.example]",
+        "127.0.0.1:\u0661",
+        "127.0.0.1:80\n",
+    ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_name_that_resolves_to_this_machine_gets_nothing(host: str, method: str) -> None:

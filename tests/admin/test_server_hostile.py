@@ -36,8 +36,25 @@ def test_slow_heads_never_keep_a_health_check_out(watch: Watch) -> None:
     over = select.select(held, [], [], 0)[0]
     assert over == held[: len(over)]
     assert len(over) <= 80 + 10 - 64  # an answered client may be known to be gone only after the next has come
+    refused = admin.ambassador.wait_for("admin.refused", by=LOCAL)
+    assert refused[0]["reason"].startswith("more than 64 connections")
     for sock in held:
         sock.close()
+
+
+def test_a_head_that_does_not_end_is_told_and_silence_is_not(watch: Watch) -> None:
+    """When a head's time is over, whoever sent a part of one is logged as refused; an idle connection just ends."""
+    admin = watch(free_port(), prelude=patch("ambassador.admin.clients", HEAD_SECONDS=0.3))
+    with connect(admin.port) as silent, connect(admin.port) as idle:
+        idle.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert read_to_end(silent) == b""
+        assert read_to_end(idle).endswith(b"live\n")
+    assert admin.ambassador.named("admin.refused") == []
+    with connect(admin.port) as slow:
+        slow.sendall(b"GET /livez HTTP/1.1\r\nX-Slow: ")
+        assert read_to_end(slow) == b""
+    (refused,) = admin.ambassador.wait_for("admin.refused", by=LOCAL)
+    assert refused["reason"] == "no whole head within 0.3 s"
 
 
 @pytest.mark.slow
@@ -107,7 +124,7 @@ def test_a_reader_that_stalls_holds_little(watch: Watch, serve: Serve) -> None:
 @pytest.mark.slow
 def test_a_reader_that_stalls_is_sent_away(watch: Watch) -> None:
     """Whoever asks for more than it reads is cut off when an answer's time is over, whatever it asked for."""
-    admin = watch(free_port(), prelude=patch("ambassador.admin.server", _ANSWER_SECONDS=0.5))
+    admin = watch(free_port(), prelude=patch("ambassador.admin.guard", _ANSWER_SECONDS=0.5))
     for path in ("/metrics", "/status", "/", "/connections", "/nothing"):
         with _small_reader(admin) as sock:
             sock.setblocking(False)  # noqa: FBT003 - the name of it
@@ -123,6 +140,8 @@ def test_a_reader_that_stalls_is_sent_away(watch: Watch) -> None:
                 return False
 
             eventually(was_reset, path)
+    (refused, *_) = admin.ambassador.wait_for("admin.refused", by=LOCAL, path="/metrics")
+    assert "was not read within" in refused["reason"]
     assert not admin.ambassador.lines
 
 

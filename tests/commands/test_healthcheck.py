@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ambassador.commands.healthcheck import ask
+from tests.support.cases import quick
 from tests.support.deadline import eventually
 from tests.support.net import LOCAL, free_port
 from tests.support.process import ROOT, command, environment
@@ -138,6 +139,51 @@ def test_an_answer_has_to_be_whole_in_time(serve: Serve) -> None:
     for behave in (hold, drip):
         with pytest.raises(TimeoutError):
             ask(f"{LOCAL}:{serve(behave).port}", "/readyz", timeout=0.2)
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_nothing_raw_of_a_hostile_answer_is_shown(serve: Serve, status: int) -> None:
+    """Escape codes, control characters and marks of direction are escaped, and a long line is cut."""
+    evil = f"HTTP/1.0 {status} OK\r\n\r\n\x1b[2J\x07\r\u202e\x9b{'x' * 10_000}\nmore"
+    code, line = check(f"{LOCAL}:{serve(answer(evil.encode())).port}")
+    assert code == 1
+    assert line[:-1].isprintable()
+    assert len(line) < 300
+    assert status == 200 or line.startswith(r"\x1b[2J\x07\r\u202e\x9bxxx")
+
+
+@pytest.mark.parametrize(
+    "head", quick(2, ["HTTP/1.0 -20 OK", "HTTP/1.0 \x1b[2J", "HTTP/1.0 0200 OK", f"HTTP/1.0 {'2' * 5000}"])
+)
+def test_a_status_that_is_none_is_told(serve: Serve, head: str) -> None:
+    """What has no status of three digits is no HTTP."""
+    code, line = check(f"{LOCAL}:{serve(answer(f'{head}{chr(13)}{chr(10) * 2}ready'.encode())).port}")
+    assert code == 1
+    assert "expected an HTTP response" in line
+    assert line[:-1].isprintable()
+
+
+def test_an_answer_without_end_is_told(serve: Serve) -> None:
+    """Heads and bodies that never end are 1 as soon as they are longer than ours would be, whatever the time."""
+
+    def pour(client: socket.socket) -> None:
+        client.recv(1000)
+        client.sendall(b"HTTP/1.0 200 OK\r\n")
+        while True:
+            client.sendall(b"X: y\r\n" * 1000)
+
+    code, line = check(f"{LOCAL}:{serve(pour).port}")
+    assert code == 1
+    assert "received more" in line
+    with pytest.raises(ValueError, match="received more"):
+        ask(f"{LOCAL}:{serve(pour).port}", "/readyz", timeout=3600.0)
+
+
+def test_a_terminal_that_knows_few_characters_is_no_fault(serve: Serve) -> None:
+    """A letter that standard output has no code for is escaped rather than an error."""
+    server = serve(answer("HTTP/1.0 503 No\r\n\r\nnot ready: 漢字".encode()))
+    env = {"AMBASSADOR_ADMIN": f"{LOCAL}:{server.port}", "PYTHONIOENCODING": "ascii"}
+    assert command("healthcheck", env=env) == (1, "not ready: \\u6f22\\u5b57\n", "")
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from tests.support.process import ENTER, HANGING_LOOKUP, ROOT, command, environm
 from tests.support.servers import echo, hold
 
 if TYPE_CHECKING:
+    import socket
+
     import pytest
 
     from tests.conftest import Launch, Serve
@@ -80,6 +82,27 @@ def test_what_answers_never_is_named_at_the_timeout(serve: Serve) -> None:
     assert "silent.example:80" in done.stderr
     assert f"no ambassador at {LOCAL}:{mute.port}" in done.stderr
     assert str(live.port) not in done.stderr
+
+
+def test_nothing_raw_of_a_hostile_answer_is_shown(serve: Serve) -> None:
+    """What answers at the admin address with escape codes, or without end, is named in one printable line."""
+
+    def shout(client: socket.socket) -> None:
+        client.recv(1000)
+        client.sendall("HTTP/1.0 503 No\r\n\r\n\x1b[2J\x07\u202e\nmore".encode())
+
+    def pour(client: socket.socket) -> None:
+        client.recv(1000)
+        while True:
+            client.sendall(b"HTTP/1.0 200 OK\r\n" * 1000)
+
+    live = serve(echo)
+    for behave, said in ((shout, r"is \x1b[2J\x07\u202e"), (pour, "received more")):
+        env = {"AMBASSADOR_ADMIN": f"{LOCAL}:{serve(behave).port}"}
+        code, out, err = command("wait", "--timeout", "500ms", f"{LOCAL}:{live.port}", env=env)
+        assert (code, out) == (1, "")
+        assert said in err
+        assert err[:-1].isprintable()
 
 
 def test_every_address_of_an_alias_is_tried(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
