@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import socket
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -47,7 +48,8 @@ def send(admin: Admin, request: str | bytes) -> Raw:
         body = file.read(int(headers.get("content-length", "0"))).decode()
         over = headers.get("connection") == "close"
         if over:
-            with contextlib.suppress(ConnectionError):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_WR)
                 assert read_to_end(sock) == b""
         return Raw(status, headers, body, over)
 

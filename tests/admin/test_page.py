@@ -63,7 +63,6 @@ class Crowd:
 
     async def connections(self, limit: int, route: str | None = None) -> ConnectionsReport:
         """Return the connections, oldest first, all of which are of one route."""
-        assert route is None
         found: list[ConnectionReport] = [
             {
                 "id": number, "route": "redis:6379", "client": f"10.1.{number // 250}.{number % 250}:40000",
@@ -72,7 +71,7 @@ class Crowd:
             }
             for number in range(1, min(MANY, limit) + 1)
         ]  # fmt: skip
-        return {"total": MANY, "connections": found}
+        return {"total": MANY if route is None else 0, "connections": found}
 
     async def kill(self, number: int) -> bool:
         """Remember which connection was to be reset."""
