@@ -49,7 +49,7 @@ plain = replace(report, "_connection", describe)
 
 async def test_one_goes_on_in_each_turn() -> None:
     """Of a crowd one goes on in a turn of the event loop, in the order of their coming."""
-    turns, gone, seen = Turns(), list[int](), list[int]()
+    turns, gone, seen = Turns(), list[int](), [0]
 
     async def client(number: int) -> None:
         await turns.mine()
