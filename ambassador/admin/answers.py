@@ -34,6 +34,7 @@ class StatusReport(Report):
     """The answer of `/status`."""
 
     not_ready: str | None
+    landlock: int | None
     totals: Totals
     rates: Rates
 
@@ -45,9 +46,9 @@ class ConnectionsReport(TypedDict):
     connections: list[ConnectionReport]
 
 
-def status(report: Report, *, not_ready: str | None, rates: Rates) -> StatusReport:
+def status(report: Report, *, not_ready: str | None, landlock: int | None, rates: Rates) -> StatusReport:
     """Complete a report with totals over all routes, and with what it does not know."""
-    return {**report, "not_ready": not_ready, "totals": _totals(report), "rates": rates}
+    return {**report, "not_ready": not_ready, "landlock": landlock, "totals": _totals(report), "rates": rates}
 
 
 def _totals(report: Report) -> Totals:

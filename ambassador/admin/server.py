@@ -19,6 +19,7 @@ from ambassador.admin.processes import Processes
 from ambassador.admin.prometheus import CONTENT_TYPE, exposition
 from ambassador.admin.refusals import Refusals
 from ambassador.admin.turns import Shared, Turns
+from ambassador.server.hardening import landlock
 
 if TYPE_CHECKING:
     import socket
@@ -165,7 +166,8 @@ class _Admin:
     async def _status(self) -> str:
         report = await self._overview.report()
         rates = self._history.rates(report)
-        return json.dumps(answers.status(report, not_ready=self._overview.not_ready(), rates=rates)) + "\n"
+        not_ready = self._overview.not_ready()
+        return json.dumps(answers.status(report, not_ready=not_ready, landlock=landlock(), rates=rates)) + "\n"
 
     async def _listing(self, limit: int, route: str | None) -> list[bytes]:
         """Return the answer in parts, each of which is written at a time."""

@@ -16,6 +16,7 @@ from ambassador.config.by_route import applied
 from ambassador.config.problems import shown
 from ambassador.config.settings import Settings
 from ambassador.net.address import Address, listen_text
+from ambassador.net.privileges import landlock_abi
 from ambassador.upstream.resolve import HostsFile, candidates
 
 if TYPE_CHECKING:
@@ -41,11 +42,13 @@ def run(configuration: Configuration, *, as_json: bool, dial: bool = False) -> i
         {"variable": decision.variable, "value": decision.value, "route": decision.route, "reason": decision.reason}
         for decision in configuration.decisions
     ]
+    abi = landlock_abi()
     if as_json:
-        answer = {"routes": routes, "variables": decisions, "warnings": list(configuration.warnings)}
+        answer = {"routes": routes, "variables": decisions, "warnings": list(configuration.warnings), "landlock": abi}
         click.echo(json.dumps(answer, indent=2))
     else:
-        click.echo("\n".join(_text(routes, decisions, configuration.warnings)))
+        confined = f"landlock: {'not available' if abi is None else f'ABI {abi}'}"
+        click.echo("\n".join([*_text(routes, decisions, configuration.warnings), confined]))
     reached = [any("connect_ms" in dialled for dialled in _dials(route)) for route in routes]
     return 1 if dial and not all(reached) else 0
 

@@ -18,6 +18,7 @@ from ambassador.admin.overview import LocalOverview
 from ambassador.errors import described
 from ambassador.net.cgroup import usable_cores
 from ambassador.net.sockets import bind
+from ambassador.server.hardening import harden
 from ambassador.server.process import Process
 from ambassador.server.signals import handle_signals
 from ambassador.server.wiring import Wiring, bind_all, claim_files
@@ -44,9 +45,10 @@ def run(configuration: Configuration) -> int:
     settings = configuration.settings
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not os.isatty(2))
     output = log.configure(level=settings.log_level, json_lines=as_json)
+    workers = settings.workers or usable_cores()
+    harden(settings)  # it can read neither its control group any more, nor open standard error
     for warning in (*configuration.warnings, *_limit_warning(configuration)):
         _log.warning("configuration.warning", message=warning)
-    workers = settings.workers or usable_cores()
     if workers > 1:
         from ambassador.workers import supervisor
 

@@ -44,6 +44,25 @@ assert not libc.prctl(38, 1, 0, 0, 0), ctypes.get_errno()
 filter_program = ctypes.create_string_buffer(struct.pack("HP", len(program) // 8, code.buffer_info()[0]))
 assert not libc.prctl(22, 2, filter_program, 0, 0), ctypes.get_errno()
 """
+# The same for Landlock's three system calls (landlock(7)), as kernels and engines without it answer.
+_NO_LANDLOCK = """
+import array, ctypes, struct
+program = b"".join(
+    struct.pack("=HBBI", *instruction)
+    for instruction in (
+        (0x20, 0, 0, 0),
+        (0x35, 0, 2, 444),
+        (0x25, 1, 0, 446),
+        (0x06, 0, 0, 0x00050000 | {number}),
+        (0x06, 0, 0, 0x7FFF0000),
+    )
+)
+code = array.array("B", program)
+libc = ctypes.CDLL(None, use_errno=True)
+assert not libc.prctl(38, 1, 0, 0, 0), ctypes.get_errno()
+filter_program = ctypes.create_string_buffer(struct.pack("HP", len(program) // 8, code.buffer_info()[0]))
+assert not libc.prctl(22, 2, filter_program, 0, 0), ctypes.get_errno()
+"""
 _JOIN = "import os\nwith open({path!r}, 'w') as file:\n    file.write(str(os.getpid()))\n"
 _NAMES = """
 import ctypes
@@ -67,6 +86,11 @@ def refused_threads(kind: str) -> str:
         pytest.skip(f"no number of clone(2) is known here for {machine}")
     on_clone3, on_thread = (number, 0) if call == "clone3" else (errno.ENOSYS, number)
     return _SECCOMP.format(clone3=_CLONE3, clone=_CLONE[machine], on_clone3=on_clone3, on_thread=on_thread)
+
+
+def refused_landlock(number: int) -> str:
+    """Return a prelude under which Landlock's system calls are answered by an error: ENOSYS, EPERM or EOPNOTSUPP."""
+    return _NO_LANDLOCK.format(number=number)
 
 
 def own_names(folder: Path, name_server: str, hosts: str = "127.0.0.1 localhost\n") -> str:

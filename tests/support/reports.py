@@ -48,7 +48,7 @@ def status(*routes: RouteReport, up: Sequence[float] = (), down: Sequence[float]
     """Return what `/status` answers of these routes, with these rates of bytes a second, but for *changes*."""
     whole: Report = {**report(), "routes": [*routes]}
     rates: Rates = {**History().rates(whole), "bytes_up": [*up], "bytes_down": [*down]}
-    return cast("StatusReport", {**answers.status(whole, not_ready=None, rates=rates), **changes})
+    return cast("StatusReport", {**answers.status(whole, not_ready=None, landlock=None, rates=rates), **changes})
 
 
 def _histogram(bounds: tuple[float, ...], observed: float) -> HistogramReport:
