@@ -134,11 +134,14 @@ def written(found: Look) -> bytes:
 
 def main() -> None:  # pragma: no cover - runs without site-packages, and so unmeasured
     """Answer each line, a list of paths, by a line for each of them, after having looked at it in its folder."""
-    import ctypes
+    import contextlib
     import json
 
-    # What it reads may be a key: PR_SET_DUMPABLE (prctl(2)), as the ambassador itself does, but exec(2) has undone it.
-    ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
+    # What it reads may be a key. PR_SET_DUMPABLE (prctl(2)), as `net.privileges` has it, but exec(2) has undone that.
+    with contextlib.suppress(ImportError):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
     with open(0, "rb", closefd=False) as questions, open(1, "wb", buffering=0, closefd=False) as answers:
         for line in questions:
             answers.writelines(written(look(path, in_folder=True)) for path in json.loads(line))

@@ -38,7 +38,7 @@ print(json.dumps({
     "core": limits["Max core file size"][:2],
     "most_of_one": float(limits["Max open files"][0]),
     "owners": [
-        os.stat(f"/proc/{pid}").st_uid for pid in os.listdir("/proc") if pid.isdigit()
+        os.stat(f"/proc/{pid}/environ").st_uid for pid in os.listdir("/proc") if pid.isdigit()
         and (pid == "1" or int(lines(f"/proc/{pid}/status")["PPid"]))
     ],
     "files": float(metrics["process_open_fds"]), "most_files": float(metrics["process_max_fds"]),
@@ -157,7 +157,7 @@ def test_a_tunnel_works_under_the_profile(
     assert answer["status"]["landlock"] == landlock_abi()
     assert answer["page"].lower() == "<!doctype html>"
     processes = workers + (workers > 1)
-    assert answer["most_files"] == answer["most_of_one"] * processes
+    assert answer["most_files"] >= answer["most_of_one"] * processes
     assert answer["files"] > 5 * processes
     assert "redis:6379" in docker(f"docker exec {target} ambassador status")
     assert "connected in" in docker(f"docker exec {target} ambassador check --dial")
