@@ -42,6 +42,7 @@ class Poller:
 
     Attributes:
         loop: the event loop that runs the turns.
+        served: how many events, and calls of `call_next_turn`, were passed on.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -50,6 +51,8 @@ class Poller:
         self._handlers: dict[int, Handler] = {}
         self._next_turn: list[Callable[[], None]] = []
         self._next_turn_scheduled = False
+        self._last: Callable[[], None] | None = None
+        self.served = 0
         self._to_close: list[socket.SocketType] = []
         self._in_turn = False
         loop.add_reader(self._epoll.fileno(), self._turn)
@@ -97,18 +100,28 @@ class Poller:
     def call_next_turn(self, work: Callable[[], None]) -> None:
         """Call *work* in the next turn: for a handler that stops before the kernel said EAGAIN, to be fair."""
         self._next_turn.append(work)
-        if not self._next_turn_scheduled:
-            self._next_turn_scheduled = True
-            self.loop.call_soon(self._run_next_turn)
+        self._schedule_next_turn()
+
+    def call_last(self, work: Callable[[], None]) -> None:
+        """Call *work* at the end of this turn, behind all others, or else of the next. There is one who may be last."""
+        self._last = work
+        if not self._in_turn:
+            self._schedule_next_turn()
 
     def shut_down(self) -> None:
         """Stop passing on events. Closes the epoll, not the sockets, which belong to their owners."""
         self.loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
 
+    def _schedule_next_turn(self) -> None:
+        if not self._next_turn_scheduled:
+            self._next_turn_scheduled = True
+            self.loop.call_soon(self._run_next_turn)
+
     def _run_next_turn(self) -> None:
         self._next_turn_scheduled = False
         work, self._next_turn = self._next_turn, []
+        self.served += len(work)
         self._in_turn = True
         try:
             for call in work:
@@ -117,13 +130,16 @@ class Poller:
                 except Exception as error:  # noqa: BLE001 - as in `_turn`
                     self.report(error)
         finally:
-            self._end_turn()
+            # Whoever is last comes behind the events that have come by now, too.
+            (self._end_turn if self._last is None else self._turn)()
 
     def _turn(self) -> None:
         handlers = self._handlers
         self._in_turn = True
         try:
-            for fd, mask in self._epoll.poll(0, _EVENTS_PER_TURN):
+            events = self._epoll.poll(0, _EVENTS_PER_TURN)
+            self.served += len(events)
+            for fd, mask in events:
                 handler = handlers.get(fd)
                 if handler is not None:
                     try:
@@ -138,6 +154,14 @@ class Poller:
         self.loop.call_exception_handler({"message": "a handler of socket events failed", "exception": error})
 
     def _end_turn(self) -> None:
+        if self._last is not None:
+            work, self._last = self._last, None
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - as in `_turn`
+                self.report(error)
+            if self._last is not None:
+                self._schedule_next_turn()
         self._in_turn = False
         for sock in self._to_close:
             sock.close()

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import errno
 import functools
+import math
 import socket
+import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
@@ -25,13 +27,12 @@ if TYPE_CHECKING:
     from ambassador.server.connections import Connections
     from ambassador.server.route import ServedRoute
     from ambassador.server.self_dials import SelfDials
+    from ambassador.server.strangers import Strangers
 
     AcceptOne = Callable[[], tuple[int, Any]]
 
 log = structlog.get_logger()
 
-# One turn accepts this many, then the established connections have theirs.
-_ACCEPTS_A_TURN = 64
 # accept(2): the client went away, or the network has trouble that is not the listener's. The next one may be well.
 _CLIENTS_TROUBLE = frozenset({
     errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.ENOPROTOOPT, errno.EHOSTDOWN, errno.ENONET,
@@ -55,6 +56,7 @@ class ListenerOwner(Protocol):
     connections: Connections
     poller: Poller
     self_dials: SelfDials
+    strangers: Strangers
     next_id: Callable[[], int]
 
     def listener_failed(self, listener: Listener, error: OSError) -> None:
@@ -84,11 +86,12 @@ class Listener:
         self._connections = process.connections
         self._poller = process.poller
         self._self_dials = process.self_dials
+        self._strangers = process.strangers
         self._places = route.places
         self._paused_for: str | None = None
         self._warned = -_WARN_EVERY
         self._told = False
-        self._will_resume = self._will_look_again = False
+        self._will_resume = self._will_look_again = self._looks = False
         self._closed = False
         self._failed = False
 
@@ -102,26 +105,28 @@ class Listener:
             if not self._failed:
                 if self.ends_alone:
                     ignore_newcomers(self.sock)
-                # Bounded, so that clients who keep coming do not keep us from closing.
-                for _ in range(BACKLOG // _ACCEPTS_A_TURN):
-                    if not self._accept_some():
-                        break
+                self.accept_some(math.inf)
             self._closed = True
             self._poller.close(self.sock)
 
     def _on_events(self, _mask: int) -> None:
+        self._strangers.events += 1
         self.accept()
 
     def accept(self) -> None:
-        """Accept what waits, up to a turn's share."""
-        if not self._closed and self._accept_some():
-            self._poller.call_next_turn(self.accept)
+        """Accept whoever waits, when it is strangers' turn."""
+        if not self._closed:
+            self._strangers.accept(self)
 
-    def _accept_some(self) -> bool:
-        """Accept until nobody waits, or no room is left, or the turn is over; tell whether it was the turn."""
-        for _ in range(_ACCEPTS_A_TURN):
+    def accept_some(self, until: float) -> bool:
+        """Accept while somebody waits, there is room, and it is not *until* yet; tell whether more may wait."""
+        if self._closed:
+            return False
+        looks, self._looks = self._looks, False
+        # Bounded, so that clients who keep coming do not keep us from closing.
+        for _ in range(BACKLOG):
             if not self._places.take():
-                self._wait_for_room()
+                self._wait_for_room(again=looks)
                 return False
             try:
                 fd, peer = self._accept_one()
@@ -141,6 +146,8 @@ class Listener:
                 return False
             # The base of socket.socket, as in `dialling_socket`.
             self._admit(socket.SocketType(self._family, socket.SOCK_STREAM, 0, fd), peer)
+            if time.perf_counter() >= until:
+                break
         return True
 
     def _admit(self, sock: socket.SocketType, peer: tuple[str, int]) -> None:
@@ -160,8 +167,12 @@ class Listener:
         self._places.waits()
         connection.start()
 
-    def _wait_for_room(self) -> None:
-        """Go on when there is room for whoever waits; while nobody does, the next one that comes is an event."""
+    def _wait_for_room(self, *, again: bool) -> None:
+        """Go on when there is room for whoever waits; while nobody does, the next one that comes is an event.
+
+        Where other processes make room, say that somebody waits if that was so a moment ago, too (*again*). Not at
+        first sight: whoever took the last place may be about to accept the very client that was seen to wait.
+        """
         if not somebody_waits(self.sock):
             return
         if not self._places.shared:
@@ -169,17 +180,15 @@ class Listener:
         elif not self._will_look_again:
             self._will_look_again = True
             self._poller.loop.call_later(_LOOK_AGAIN, self._look_again)
+            if again:
+                self._pause("max_connections")
         self._resume_by(self._connections.on_room.append)
 
     def _look_again(self) -> None:
-        """See whether another process made room, and say that somebody waits if none did.
-
-        Not at first sight: whoever took the last place may be about to accept the very client that was seen to wait.
-        """
+        """See whether another process made room, and say that somebody waits if none did."""
         self._will_look_again = False
+        self._looks = True
         self.accept()
-        if self._will_look_again:
-            self._pause("max_connections")
 
     def _resume_by(self, call: Callable[[Callable[[], None]], object]) -> None:
         """Have *call* bring about the next try, unless one is due: each client that comes to wait is an event."""
@@ -188,9 +197,9 @@ class Listener:
             call(self._resume)
 
     def _resume(self) -> None:
+        # At the end of the turn: whoever made room is still at work, and may be one of a long row that fails at once.
         self._will_resume = False
-        # In a turn of its own: whoever made room is still at work, and may be one of a long row that fails at once.
-        self._poller.call_next_turn(self.accept)
+        self.accept()
 
     def _pause(self, reason: str) -> None:
         """Say, once a second at most, that clients wait."""

@@ -77,6 +77,7 @@ class Process:
         self.pipes = wiring.pipes
         self.poller = wiring.poller
         self.self_dials = wiring.self_dials
+        self.strangers = wiring.strangers
         self.next_id = wiring.next_id
         self.limits = wiring.limits
         self.routing = Routing(wiring.served, lambda sock, route: listener(sock, route, self))

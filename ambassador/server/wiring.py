@@ -14,11 +14,13 @@ from ambassador.net.limits import divide, raise_files_limit
 from ambassador.net.poller import Poller
 from ambassador.net.sockets import bind
 from ambassador.relay import Pipes, share_of_user
-from ambassador.server.admission import MOST_PENDING, Gate, Pending
+from ambassador.server.admission import Gate
 from ambassador.server.connections import Connections
+from ambassador.server.pending import MOST_PENDING, Pending
 from ambassador.server.places import OwnCap, Places
 from ambassador.server.route import ServedRoute
 from ambassador.server.self_dials import SelfDials
+from ambassador.server.strangers import Strangers
 from ambassador.server.timeouts import Timeouts, pause
 from ambassador.server.tunnels import Tunnels
 from ambassador.upstream.resolve import Resolver
@@ -78,7 +80,10 @@ class Wiring:
             own=self.self_dials,
             delay_acknowledgement=share == 1,
         )
-        self._pending = Pending(max(1, min(MOST_PENDING, (self.connections.limit or MOST_PENDING) // 4)))
+        most = max(1, min(MOST_PENDING, (self.connections.limit or MOST_PENDING) // 4))
+        self._pending = Pending(most, self.connections)
+        # Half of them: who is at work is not to be crowded out by those who come meanwhile.
+        self.strangers = Strangers(self.poller, enough=max(1, most // 2))
         # Bound once: a logger that is not would be bound anew for every line.
         self._access_log = structlog.get_logger().bind().info
 
@@ -127,6 +132,7 @@ class Wiring:
             clock=self.loop,
             deadlines=self._deadlines,
             pending=self._pending,
+            strangers=self.strangers,
         )
 
     def close(self) -> None:

@@ -42,21 +42,37 @@ class Handshake:
         self.on_events(poller.IN)
 
     def on_events(self, mask: int) -> None:
-        """Continue after an event of the socket; *mask* is the poller's."""
-        if mask & poller.OUT and self._unsent:
-            self._send(b"")
+        """Continue after an event of the socket, as far as it goes; *mask* is the poller's."""
+        if mask & poller.OUT:
+            self.send_more()
         while not self._over and mask & (poller.IN | poller.ENDED | poller.ERROR):
-            try:
-                data = self._sock.recv(_READ_BYTES)
-            except BlockingIOError:
+            if self.read(_READ_BYTES) is None:
                 return
-            except OSError as error:
-                self._fail(os.strerror(error.errno or 0))
-                return
-            if not data:
-                self._fail("connection closed by the peer during the handshake")
-                return
+
+    @property
+    def unsent(self) -> bool:
+        """Tell whether something is to be sent once the socket is writable."""
+        return bool(self._unsent)
+
+    def send_more(self) -> None:
+        """Send what the socket had no room for."""
+        if self._unsent:
+            self._send(b"")
+
+    def read(self, most: int) -> int | None:
+        """Take what one read of the socket brings, and return how much: 0 at an end or an error, None if nothing."""
+        try:
+            data = self._sock.recv(most)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            self._fail(os.strerror(error.errno or 0))
+            return 0
+        if data:
             self._go_on(data)
+        else:
+            self._fail("connection closed by the peer during the handshake")
+        return len(data)
 
     def _go_on(self, data: bytes) -> None:
         try:
