@@ -9,6 +9,7 @@ import ipaddress
 import select
 import socket
 import termios
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -23,7 +24,9 @@ from ambassador.net.poller import Poller
 from ambassador.net.proxy_protocol import Header, ProxyHeaderError, decode, encode
 from ambassador.net.tcp import reset_on_close
 from ambassador.relay import Leg
-from ambassador.server.admission import Gate, Pending
+from ambassador.server.admission import Gate
+from ambassador.server.pending import Pending
+from ambassador.server.strangers import Strangers
 from tests.support.clock import FakeClock
 from tests.support.deadline import PATIENCE, eventually
 from tests.support.net import LOCAL, final_error, pair, reset
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(400)  # hypothesis makes what it finds short, for five minutes at most
 
 _MOST = 4
+_PLACES, _MOST_WITH_SILENT = 9, 6
 _TIMEOUT = 2.0
 # Sums of the clock's times are not exact.
 _ROUNDING = 1e-6
@@ -73,6 +77,8 @@ class Client:
         self.stream = stream
         self.sent = 0
         self.ended = self.gone = self.cancelled = False
+        self.heard = False  # the poller has told of its first bytes
+        self.late = False
         self.answers: list[Answer] = []
         self.expected: list[Answer] = []
         admission = machine.gate.admission(self.leg, LOCAL, self)
@@ -121,6 +127,9 @@ class Client:
         """Expect what the events up to now have to lead to."""
         if not self.pending:
             return
+        if self.late:
+            self.expected.append((End.BAD_PROXY_HEADER, "not done in time"))
+            return
         try:
             header = decode(self.stream[: self.sent])
         except ProxyHeaderError as error:
@@ -157,9 +166,15 @@ class AdmissionMachine(RuleBasedStateMachine):
         self.deadlines = Deadlines(self.clock)
         self.gate = Gate(
             allow=(), proxy_from=(ipaddress.ip_network("127.0.0.0/8"),), credentials=None, timeout=_TIMEOUT,
-            clock=self.clock, deadlines=self.deadlines, pending=Pending(_MOST),
+            clock=self.clock, deadlines=self.deadlines,
+            pending=Pending(_MOST, SimpleNamespace(limit=_PLACES, live=self)),  # type: ignore[arg-type]  # as much as it asks for
+            strangers=Strangers(self.poller, enough=_MOST, clock=lambda: 0.0),
         )  # fmt: skip
         self.clients: list[Client] = []
+
+    def __len__(self) -> int:
+        """Count those who hold a place: none but those who are pending."""
+        return len(self.which(lambda client: client.pending))
 
     def which(self, fact: Callable[[Client], object]) -> list[Client]:
         """Return the clients of whom this is true."""
@@ -173,12 +188,13 @@ class AdmissionMachine(RuleBasedStateMachine):
         beginning=st.sampled_from(_BEGINNINGS), payload=st.sampled_from([b"", b"question", b"q" * 3000]), count=_COUNTS
     )
     def begin(self, beginning: bytes, payload: bytes, count: int) -> None:
-        """A client comes; when there are too many, the oldest goes."""
-        pending = self.which(lambda client: client.pending)
-        if len(pending) == _MOST:
-            pending[0].expected.append((End.BAD_PROXY_HEADER, "too many others wait to be admitted"))
+        """A client comes; when there are too many, the oldest that was not heard goes, or else the oldest."""
         client = Client(self, beginning + payload)
         self.clients.append(client)
+        pending = self.which(lambda client: client.pending)
+        if len(pending) > _MOST_WITH_SILENT:
+            silent = [other for other in pending if not other.heard]
+            self.crowds_out(silent if len(silent) > 1 else pending)
         self.poller.register(client.ours, client.admission.on_events)
         client.admission.start()
         client.send(count)
@@ -215,9 +231,18 @@ class AdmissionMachine(RuleBasedStateMachine):
         client.admission.cancel()
         client.hang_up()
 
+    def crowds_out(self, clients: list[Client]) -> None:
+        """Expect the first of them to be refused."""
+        clients[0].expected.append((End.BAD_PROXY_HEADER, "too many others wait to be admitted"))
+
     @rule()
     def turn(self) -> None:
-        """The event loop turns once, and so every socket's news is told."""
+        """The event loop turns once, and so every socket's news is told; of too many who are heard the oldest goes."""
+        for client in self.which(lambda client: client.pending and not client.heard):
+            client.heard = True
+            heard = self.which(lambda client: client.pending and client.heard)
+            if len(heard) > _MOST:
+                self.crowds_out(heard)
         for client in self.clients:
             client.look()
         self.loop.call_soon(self.loop.stop)
@@ -225,24 +250,33 @@ class AdmissionMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.02, 0.06, 0.3, 1.0]))
     def wait(self, seconds: float) -> None:
-        """Time passes; who takes too long is refused, at the next tick."""
+        """Time passes; who takes too long is refused, in the turn after the next tick."""
         self.clock.advance(seconds)
         now = self.clock.time()
         for client in self.which(lambda client: client.pending and client.deadline <= now + _ROUNDING):
-            if client.answers or now > client.deadline + TICK + _ROUNDING:
-                client.expected.append((End.BAD_PROXY_HEADER, "not done in time"))
+            if client.admission._late or now > client.deadline + TICK + _ROUNDING:
+                client.late = True
+        self.turn()
 
     @invariant()
     def answers_are_right(self) -> None:
         """Each client has the one answer that it should have, or none yet."""
         assert [client.answers for client in self.clients] == [client.expected for client in self.clients]
 
+    def held(self, *, heard: bool) -> set[object]:
+        """Return the admissions that the gate holds of one class."""
+        pending = self.gate._pending
+        members = (pending._speaking if heard else pending._silent)._networks.values()
+        return {admission for network in members for admission in network}
+
     @invariant()
     def the_gate_holds_who_is_pending(self) -> None:
         """The gate holds those who have no answer, never too many, and each has its deadline, and nobody else has."""
         pending = self.which(lambda client: client.pending)
-        assert len(pending) <= _MOST
-        assert list(self.gate._pending._held) == [client.admission for client in pending]
+        assert len(pending) <= _MOST_WITH_SILENT
+        assert self.held(heard=True) == {client.admission for client in pending if client.heard}
+        assert self.held(heard=False) == {client.admission for client in pending if not client.heard}
+        assert len(self.held(heard=True)) <= _MOST
         assert self.deadlines._when == {client.admission: client.deadline for client in pending}
 
     @invariant()
@@ -260,7 +294,7 @@ class AdmissionMachine(RuleBasedStateMachine):
             self.wait(_TIMEOUT + 2 * TICK)
             self.answers_are_right()
             self.the_gate_holds_who_is_pending()
-            assert self.gate._pending._held == {}
+            assert self.held(heard=True) | self.held(heard=False) == set()
             assert self.clock.timers == []
             for client in self.which(lambda client: not client.header and not client.gone):
                 assert final_error(client.theirs) is ConnectionResetError

@@ -23,6 +23,7 @@ from ambassador.net.sockets import bind, ignore_newcomers
 from ambassador.server.connections import Connections
 from ambassador.server.listener import Listener
 from ambassador.server.places import Places
+from ambassador.server.strangers import Strangers
 from tests.support.deadline import eventually, soon
 from tests.support.net import LOCAL, connect, final_error, free_port, read_to_end
 from tests.support.servers import echo
@@ -130,7 +131,8 @@ async def test_however_many_come_while_accepting_is_paused_one_try_is_due(short:
     """Each client that comes to wait is an event, and none of them adds a try to the one that is to come."""
     loop = asyncio.get_running_loop()
     poller, connections = Poller(loop), Connections(None if short else 0)
-    process = SimpleNamespace(poller=poller, connections=connections, self_dials=None)
+    strangers = Strangers(poller, enough=1)
+    process = SimpleNamespace(poller=poller, connections=connections, self_dials=None, strangers=strangers)
     route = SimpleNamespace(name="x", counters=RouteCounters(), places=Places(connections))
     tries = []
 
