@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,7 +82,7 @@ def run(routes: tuple[str, ...]) -> int:
     """
     from ambassador.commands import run
 
-    return run.run(_configuration(routes, examine=_tunnel_problems))
+    return run.run(_to_serve(routes))
 
 
 @cli.command()
@@ -92,7 +93,7 @@ def check(routes: tuple[str, ...], *, as_json: bool, dial: bool) -> int:
     """Print what each variable became: its route, what it resolves to now, or why it was ignored."""
     from ambassador.commands import check
 
-    return check.run(_configuration(routes, examine=_tunnel_problems), as_json=as_json, dial=dial)
+    return check.run(_to_serve(routes), as_json=as_json, dial=dial)
 
 
 @cli.command()
@@ -175,15 +176,22 @@ def _complain(text: str) -> None:
         click.echo(f"ambassador: {text}", err=True)
 
 
-def _tunnel_problems(settings: Settings) -> Sequence[Problem]:
-    """Say what is wrong with the files of a tunnel."""
+def _to_serve(arguments: Sequence[str]) -> Configuration:
+    """Read the configuration, and look at the files of its tunnel."""
     from ambassador.server.tunnels import Tunnels
 
-    try:
-        Tunnels(settings)
-    except ConfigurationError as error:
-        return error.problems
-    return ()
+    warned: list[str] = []
+
+    def examine(settings: Settings) -> Sequence[Problem]:
+        """Say what is wrong with the files of a tunnel."""
+        try:
+            warned.extend(Tunnels(settings).warnings)
+        except ConfigurationError as error:
+            return error.problems
+        return ()
+
+    found = _configuration(arguments, examine=examine)
+    return replace(found, warnings=(*found.warnings, *warned))
 
 
 def _configuration(arguments: Sequence[str], *, examine: Examine | None = None) -> Configuration:

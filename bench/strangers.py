@@ -1,4 +1,4 @@
-"""What strangers cost those who are let in: `python -m bench.strangers [KIND ...] [--before CHECKOUT] [--sockets 4,64]`.
+"""What strangers cost others: `python -m bench.strangers [KIND ...] [--before CHECKOUT] [--sockets 4,64]`.
 
 A client plays ping-pong through an established relay, first alone, then beside strangers at full speed, and the health
 check is asked three times meanwhile. Each KIND is a way to make an ambassador work for nothing.
@@ -7,12 +7,15 @@ check is asked three times meanwhile. Each KIND is a way to make an ambassador w
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import socket
 import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SECONDS = 5.0
+CHECKS = 3
 PAUSE = 0.002  # without one, a percentile would be mostly of the moments in which the ambassador is free
 
 
@@ -63,7 +67,7 @@ def client(folder: Path) -> ssl.SSLContext:
         from ambassador.tunnel.keys import identity, parse
 
         key = parse((folder / "key").read_text())[0]
-        context.set_psk_client_callback(lambda _hint: (identity(key), key))
+        context.set_psk_client_callback(lambda _hint: (identity(key), key))  # type: ignore[attr-defined, unused-ignore]  # Python 3.13
     return context
 
 
@@ -91,7 +95,10 @@ def kinds(folder: Path) -> Iterator[tuple[str, Kind]]:
     first = hello(client(keys))
     plain = hello(client(folder))
     yield "key", Kind(by_key, "whole", first)
-    yield "ec", Kind(certificates(folder / "ec", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"), "whole", plain)
+    yield (
+        "ec",
+        Kind(certificates(folder / "ec", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"), "whole", plain),
+    )
     yield "rsa", Kind(certificates(folder / "rsa", "-newkey", "rsa:4096"), "whole", plain)
     yield "records", Kind(by_key, "whole", in_records_of_one_byte(first))
     yield "large", Kind(by_key, "whole", b"\x16\x03\x01\x40\x00\x01\x00\xff\xf0" + bytes(60_000))
@@ -102,19 +109,40 @@ def kinds(folder: Path) -> Iterator[tuple[str, Kind]]:
     yield "admin", Kind({}, "whole", b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", admin=True)
 
 
+@contextlib.contextmanager
+def sink() -> Iterator[int]:
+    """Listen for those who have nothing to prove, and close at once: the origin would make a process for each."""
+    with socket.create_server((LOOPBACK, 0), backlog=1024) as listener:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    listener.accept()[0].close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
 def measure(kind: Kind, root: Path, sockets: int) -> dict[str, object]:
     """Run an ambassador of the checkout *root*, with a route that strangers come to and one of an established relay."""
     ports = attacked, quiet, admin = free_port(), free_port(), free_port()
-    with origin() as upstream, tempfile.TemporaryDirectory() as folder:
+    nowhere = subprocess.DEVNULL
+    with origin() as upstream, sink() as nothing, tempfile.TemporaryDirectory() as folder:
         settings = {"ADMIN": f"{LOOPBACK}:{admin}", "BIND": LOOPBACK, "LOG_FORMAT": "json", **kind.settings}
         for name in ("TUNNEL", "ALLOW", "PROXY_PROTOCOL_FROM"):
             if name in settings:
                 settings[name] = f"{'off' if name == 'TUNNEL' else ''} :{attacked}={settings[name]}"
         env = {f"AMBASSADOR_{name}": value for name, value in settings.items()}
-        env |= {f"A_PORT_{port}_TCP": f"tcp://{LOOPBACK}:{upstream}" for port in (attacked, quiet)}
+        for port, behind in ((attacked, nothing), (quiet, upstream)):
+            env[f"A_PORT_{port}_TCP"] = f"tcp://{LOOPBACK}:{behind}"
         env |= {"PATH": os.environ["PATH"], "PYTHONPATH": str(root)}
         words = [sys.executable, "-P", "-m", "ambassador"]
-        with subprocess.Popen(words, env=env, stderr=subprocess.DEVNULL) as process:
+        with subprocess.Popen(words, env=env, stderr=nowhere) as process:
             try:
                 for port in ports:
                     wait_for_listener(port, process)
@@ -125,17 +153,14 @@ def measure(kind: Kind, root: Path, sockets: int) -> dict[str, object]:
                 )
                 with subprocess.Popen(attack, cwd=ROOT, stdout=subprocess.PIPE, text=True) as strangers:
                     beside = loads.run("pingpong", quiet, SECONDS, PAUSE)
-                    checks = [
-                        subprocess.run([*words, "healthcheck"], env=env, check=False, capture_output=True).returncode == 0
-                        for _ in range(3)
-                    ]
+                    checks = [subprocess.call([*words, "healthcheck"], env=env, stdout=nowhere) for _ in range(CHECKS)]
                     came = json.loads(strangers.communicate()[0])
             finally:
                 process.terminate()
-    return {
-        "strangers/s": round(came["rate"]), "attacker": round(came["cpu"], 2), "checks": sum(checks),
-        **{f"{what} {name}": round(value[name], 2) for name in ("p50", "p99", "p99.9") for what, value in (("alone", alone), ("beside", beside))},
+    times = {
+        f"{name} ms": f"{alone[name]:.1f} -> {beside[name]:.1f}" for name in ("p50", "p99", "p99.9")
     }  # fmt: skip
+    return {"a second": round(came["rate"]), "their CPU": round(came["cpu"], 2), **times, "passed": checks.count(0)}
 
 
 def main() -> None:
@@ -150,7 +175,8 @@ def main() -> None:
             for sockets in map(int, arguments.sockets.split(",")):
                 for root in filter(None, (arguments.before, ROOT)):
                     if not arguments.kind or name in arguments.kind:
-                        print(name, sockets, "now" if root == ROOT else "before", measure(kind, root, sockets), flush=True)
+                        found = measure(kind, root, sockets)
+                        print(name, sockets, "now" if root == ROOT else "before", found, flush=True)
 
 
 if __name__ == "__main__":

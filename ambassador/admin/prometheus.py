@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-    from ambassador.server.report import Report, RouteReport
+    from ambassador.server.report import HistogramReport, Report, RouteReport
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _HISTOGRAMS: Final[tuple[tuple[Literal["connect", "connection"], str], ...]] = (
@@ -48,6 +48,7 @@ class _Collector(Collector):
         yield GaugeMetricFamily(
             "ambassador_pipes_lent", "Pipes that bulk streams are spliced by now.", self._report["pipes_lent"]
         )
+        yield _turns(self._report)
         yield from _connections(self._report["routes"])
         yield from _histograms(self._report["routes"])
         yield _upstreams(self._report["routes"])
@@ -77,12 +78,19 @@ def _histograms(routes: Sequence[RouteReport]) -> Iterator[Metric]:
     for field, what in _HISTOGRAMS:
         family = HistogramMetricFamily(f"ambassador_{field}_seconds", what, labels=("route",))
         for route in routes:
-            histogram = route[field]
-            bounds = [*map(str, histogram["bounds"]), "+Inf"]
-            family.add_metric(
-                (route["name"],), list(zip(bounds, accumulate(histogram["counts"]), strict=True)), histogram["sum"]
-            )
+            family.add_metric((route["name"],), _buckets(route[field]), route[field]["sum"])
         yield family
+
+
+def _turns(report: Report) -> Metric:
+    what = "CPU seconds that the event loop took from one look at its sockets to the next."
+    histogram = report["turns"]
+    return HistogramMetricFamily("ambassador_turn_seconds", what, _buckets(histogram), histogram["sum"])
+
+
+def _buckets(histogram: HistogramReport) -> list[tuple[str, int]]:
+    bounds = [*map(str, histogram["bounds"]), "+Inf"]
+    return list(zip(bounds, accumulate(histogram["counts"]), strict=True))
 
 
 def _upstreams(routes: Sequence[RouteReport]) -> Metric:

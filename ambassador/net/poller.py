@@ -45,8 +45,10 @@ class Poller:
         served: how many events, and calls of `call_next_turn`, were passed on.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, on_turn: Callable[[], None] = lambda: None) -> None:
+        """Begin. *on_turn* is called whenever the sockets are about to be looked at."""
         self.loop = loop
+        self._on_turn = on_turn
         self._epoll = select.epoll()
         self._handlers: dict[int, Handler] = {}
         self._next_turn: list[Callable[[], None]] = []
@@ -134,6 +136,7 @@ class Poller:
             (self._end_turn if self._last is None else self._turn)()
 
     def _turn(self) -> None:
+        self._on_turn()
         handlers = self._handlers
         self._in_turn = True
         try:

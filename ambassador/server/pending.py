@@ -60,14 +60,15 @@ class _Class:
 
     def least(self) -> Candidate:
         """Return the one to go: of the network that has most here, who has been here for longest."""
-        return next(iter(max(self._networks.values(), key=len)))
+        members: dict[Candidate, None] = max(self._networks.values(), key=len)
+        return next(iter(members))
 
 
 class Pending:
     """The admissions that are under way, of all routes of a process.
 
     At most *most* of them have sent something. All together leave a third of the places that relays do not need to
-    others. Beyond that those go first who have sent nothing yet, and then the network goes on paying that has most of
+    others. Beyond that those go first who have sent nothing yet, and then one of the network that has most of
     them: never the newcomer.
     """
 

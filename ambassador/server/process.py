@@ -78,6 +78,7 @@ class Process:
         self.poller = wiring.poller
         self.self_dials = wiring.self_dials
         self.strangers = wiring.strangers
+        self.turns = wiring.turns
         self.next_id = wiring.next_id
         self.limits = wiring.limits
         self.routing = Routing(wiring.served, lambda sock, route: listener(sock, route, self))
@@ -114,6 +115,7 @@ class Process:
             listener.start()
         self.state = State.SERVING
         ready()
+        self.turns.start()
         self._sweep()
         self._reloader.watch()
         if self._wiring.timeouts_pause:
@@ -198,6 +200,7 @@ class Process:
         self._loop.call_later(_SWEEP_SECONDS, self._sweep)
         self.pipes.sweep()
         self.connections.sweep(time.monotonic())
+        self.turns.second_passes()
 
 
 def _log_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from ambassador.net.address import listen_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from ambassador.metrics import Histogram
+    from ambassador.metrics import Histogram, Turns
     from ambassador.relay import Pipes
     from ambassador.server.connection import Connection
     from ambassador.server.connections import Connections
@@ -78,6 +78,8 @@ class Report(TypedDict):
     live: int
     dropped_lines: int
     pipes_lent: int
+    turns: HistogramReport
+    longest_turn: float
     routes: list[RouteReport]
 
 
@@ -100,6 +102,7 @@ class Reported(Protocol):
     started: float
     connections: Connections
     pipes: Pipes
+    turns: Turns
 
     @property
     def state(self) -> str:
@@ -116,6 +119,7 @@ class Reported(Protocol):
 
 def report(process: Reported) -> Report:
     """Describe the process and each of its routes, the bytes of live connections included."""
+    process.turns.begins()  # while no socket has an event, answering may be all that is done
     moved = _live_bytes(process.connections.live.values())
     return {
         "version": ambassador.__version__,
@@ -126,6 +130,8 @@ def report(process: Reported) -> Report:
         "live": len(process.connections.live),
         "dropped_lines": process.dropped_lines,
         "pipes_lent": process.pipes.lent,
+        "turns": _histogram(process.turns.histogram),
+        "longest_turn": round(process.turns.longest(), 6),
         "routes": [_route(route, moved.get(route, (0, 0))) for route in process.routing],
     }
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 class Tunnels:
     """Keys or certificates for both roles, made once for each role and each choice of peers.
 
+    Attributes:
+        warnings: what works but is probably not intended, one line each.
+
     Raises:
         ConfigurationError: the files cannot serve.
     """
@@ -28,6 +31,7 @@ class Tunnels:
         self._settings = settings
         self._made: dict[tuple[Role, tuple[str, ...]], Credentials] = {}
         self._named: dict[str, str] = {}
+        self.warnings: tuple[str, ...] = ()
         roles = sorted(tunnel_roles(settings))
         if roles:
             self._make(roles)
@@ -76,3 +80,20 @@ class Tunnels:
                     problems.update(dict.fromkeys(error.problems))
         if problems:
             raise ConfigurationError(tuple(problems))
+        if shared.certificate is not None:
+            self.warnings = _heavy_key(looks[shared.certificate].content.decode(errors="replace"))
+
+
+def _heavy_key(certificate: str) -> tuple[str, ...]:
+    """Warn of a key that makes each handshake dear, be it a stranger's."""
+    from ambassador.tunnel.weight import HEAVY_ABOVE, rsa_bits
+
+    bits = rsa_bits(certificate)
+    if bits <= HEAVY_ABOVE:
+        return ()
+    warning = (
+        f"AMBASSADOR_TUNNEL_CERT_FILE, AMBASSADOR_TUNNEL_PRIVATE_KEY_FILE: an RSA key of {bits} bits makes each "
+        "handshake slow, and a flood of strangers cheap: use ECDSA with P-256 (openssl genpkey -algorithm EC -pkeyopt "
+        "ec_paramgen_curve:P-256)"
+    )
+    return (warning,)

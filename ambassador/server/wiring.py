@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from ambassador.metrics import Turns
 from ambassador.net.address import is_ip
 from ambassador.net.deadlines import Deadlines
 from ambassador.net.limits import divide, raise_files_limit
@@ -56,7 +57,8 @@ class Wiring:
         self.loop = loop
         self.tunnels = Tunnels(settings)
         self.limits = claim_files(configuration)
-        self.poller = Poller(loop)
+        self.turns = Turns()
+        self.poller = Poller(loop, on_turn=self.turns.begins)
         limit = settings.max_connections.default or self.limits.connections
         self.connections = Connections(min(limit, self.limits.connections), routes=len(configuration.routes))
         self._cap = cap or (lambda _route, limit: OwnCap(limit))

@@ -32,6 +32,8 @@ def merge(reports: Sequence[Report]) -> Report:
         "live": sum(report["live"] for report in reports),
         "dropped_lines": sum(report["dropped_lines"] for report in reports),
         "pipes_lent": sum(report["pipes_lent"] for report in reports),
+        "turns": _histograms([report["turns"] for report in reports]),
+        "longest_turn": max(report["longest_turn"] for report in reports),
         "routes": [_routes(same) for same in _by_name(route for report in reports for route in report["routes"])],
     }
 
@@ -39,7 +41,7 @@ def merge(reports: Sequence[Report]) -> Report:
 def retired(report: Report) -> Report:
     """Return what remains of a report when its worker is dead: what was counted, and whoever lived has failed."""
     return {
-        **report, "workers": 0, "limit": 0, "live": 0, "pipes_lent": 0,
+        **report, "workers": 0, "limit": 0, "live": 0, "pipes_lent": 0, "longest_turn": 0.0,
         "routes": [_retired(route) for route in report["routes"]],
     }  # fmt: skip
 

@@ -202,6 +202,42 @@ async def test_work_put_off_is_done_in_a_later_turn_and_once(poller: Poller) -> 
     assert turns >= 20
 
 
+async def test_who_is_last_comes_behind_every_event_that_is_there(poller: Poller) -> None:
+    """Work for a turn's end, asked for anew each time, is done once a turn, and behind what came to sockets before."""
+    done: list[str] = []
+    ours, theirs = socket.socketpair()
+
+    def last() -> None:
+        done.append("last")
+        if len(done) < 20:
+            theirs.sendall(b"x")
+            poller.call_last(last)
+
+    with ours, theirs:
+        poller.register(ours, lambda mask: done.append("event") if mask & IN else None)
+        poller.call_last(last)
+        await soon(lambda: len(done) >= 20)
+    assert done[:20] == ["last", "event"] * 10
+
+
+async def test_last_work_that_fails_is_told_and_ends_the_turn(poller: Poller) -> None:
+    """A fault in the work at a turn's end reaches the event loop, and sockets that were to be closed are closed."""
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context["exception"]))
+    fault = ValueError("ours")
+    ours, theirs = socket.socketpair()
+
+    def fail() -> None:
+        poller.close(ours)
+        raise fault
+
+    with theirs:
+        poller.register(ours, lambda _mask: None)
+        poller.call_last(fail)
+        await soon(lambda: ours.fileno() == -1)
+    assert told == [fault]
+
+
 async def test_work_for_the_next_turn_that_fails_keeps_no_other_from_its_own(poller: Poller) -> None:
     """When work of a turn raises, the rest of the turn's work is done all the same, and the event loop is told."""
     told: list[object] = []

@@ -7,7 +7,7 @@ import pytest
 from ambassador.admin.history import History
 from ambassador.admin.prometheus import exposition
 from ambassador.metrics import End
-from ambassador.workers.merge import merge
+from ambassador.workers.merge import merge, retired
 from tests.support.reports import endpoint, report
 
 
@@ -23,6 +23,22 @@ def test_what_is_counted_is_added_up() -> None:
     assert route["endpoints"][0]["early_resets"] == 2
     assert (sum(route["connect"]["counts"]), route["connect"]["sum"]) == (2, 0.004)
     assert (route["name"], route["listen"], route["source"]) == ("r:1", ["*:1"], "R_PORT_1_TCP")
+
+
+def test_turns_are_added_up_and_the_longest_is_that_of_any() -> None:
+    """The turns of all workers are in one histogram; the longest is of those that live, the counts of the dead stay."""
+    longer = {**report(), "longest_turn": 0.75}
+    merged = merge([report(), longer])  # type: ignore[list-item]  # a report with one other value
+    assert (merged["turns"]["counts"], merged["turns"]["sum"], merged["longest_turn"]) == ([14, 2], 1.0, 0.75)
+    gone = retired(longer)  # type: ignore[arg-type]  # as above
+    assert (gone["turns"]["counts"], gone["longest_turn"]) == ([7, 1], 0.0)
+
+
+def test_turns_are_a_histogram_without_labels() -> None:
+    """Prometheus sees how many turns took at most how much, of the whole process."""
+    text = exposition(report(), ready=True).decode()
+    for line in ('_bucket{le="0.001"} 7.0', '_bucket{le="+Inf"} 8.0', "_sum 0.5", "_count 8.0"):
+        assert f"ambassador_turn_seconds{line}\n" in text
 
 
 def test_one_report_is_its_own_sum() -> None:

@@ -154,7 +154,7 @@ def test_short_work_goes_on_when_nobody_else_has_any() -> None:
 
 
 def test_a_rest_after_a_long_step_is_not_cut_short_by_a_moment_of_silence() -> None:
-    """A relay whose server thinks for a moment does not meet another step of ten milliseconds; a timer ends the rest."""
+    """A relay whose server thinks for a moment does not meet the next step of 10 ms; a timer ends the rest."""
     turns = Turns()
     crowd(turns, 10, 0.010)
     assert turns.turn(events=1)

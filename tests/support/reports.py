@@ -40,6 +40,7 @@ def report(*, state: str = "serving", limit: int | None = 10, up: int = 1, **cha
     return {
         "version": "1", "state": state, "workers": 1, "uptime": 4.0, "limit": limit, "live": 2, "dropped_lines": 1,
         "pipes_lent": 3,
+        "turns": {"bounds": [0.001], "counts": [7, 1], "sum": 0.5}, "longest_turn": 0.25,
         "routes": [route(up=up, **changes)],
     }  # fmt: skip
 

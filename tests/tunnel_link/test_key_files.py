@@ -232,3 +232,23 @@ def test_the_readme_s_line_makes_a_key_that_is_taken(tmp_path: Path) -> None:
 
     for role in ("source", "target"):
         assert checks_out({"TUNNEL": role, "TUNNEL_KEY_FILE": str(tmp_path / "tunnel.key")})
+
+
+@pytest.mark.parametrize(("bits", "warned"), [(3072, False), (4096, True)])
+def test_a_heavy_key_is_warned_of(ambassador: Launch, tmp_path: Path, bits: int, *, warned: bool) -> None:
+    """With an RSA key above 3,072 bits `check` and the start say what to use instead."""
+    key, certificate = tmp_path / "key", tmp_path / "certificate"
+    words = ["openssl", "req", "-x509", "-nodes", "-newkey", f"rsa:{bits}", "-keyout", str(key), "-out"]
+    subprocess.run([*words, str(certificate), "-subj", "/CN=x"], check=True, capture_output=True)
+    key.chmod(0o600)
+    files = {"CERT": certificate, "PRIVATE_KEY": key, "CA": certificate}
+    settings = {"TUNNEL": "source", **{f"TUNNEL_{name}_FILE": str(path) for name, path in files.items()}}
+
+    env = {f"AMBASSADOR_{name}": value for name, value in settings.items()}
+    code, output, _ = command("check", f"127.0.0.1:{free_port()}=redis:6379", env=env)
+    started = ambassador(1, settings=settings)
+
+    assert code == 0
+    assert (f"an RSA key of {bits} bits" in output) is warned
+    warnings = [line["message"] for line in started.named("configuration.warning")]
+    assert ["ECDSA" in warning for warning in warnings] == [True] * warned
