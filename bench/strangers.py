@@ -104,7 +104,7 @@ def kinds(folder: Path) -> Iterator[tuple[str, Kind]]:
     yield "large", Kind(by_key, "whole", b"\x16\x03\x01\x40\x00\x01\x00\xff\xf0" + bytes(60_000))
     yield "reset", Kind({}, "reset")
     yield "allow", Kind({"ALLOW": "127.0.0.2"}, "whole", b"?")
-    yield "proxy", Kind({"PROXY_PROTOCOL_FROM": "127.0.0.1"}, "bytes", b"PROXY TCP4 192.0.2.1 192.0.2.2 50000 6379 \n")
+    yield "proxy", Kind({"PROXY_PROTOCOL_FROM": "127.0.0.1"}, "bytes", b"PROXY TCP4 " + b"1" * 100)
     yield "silent", Kind(by_key, "silent", rate=1500)
     yield "admin", Kind({}, "whole", b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", admin=True)
 

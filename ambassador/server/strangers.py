@@ -103,9 +103,11 @@ class Strangers:
             self._rest(self._rests_until - started)
             return
         self._seen_before_work = others
-        self._accept(started + _SHARE)
-        self._do_steps(self._clock() + _SHARE)
-        ended = self._clock()
+        ended = started
+        if self._listeners:
+            ended = self._accept(started + _SHARE)
+        if self._ready:
+            ended = self._do_steps(ended + _SHARE)
         self._long = ended - started > _LONG
         self._rests_until = ended + _REST * (ended - started)
         if self._listeners or self._ready:
@@ -122,19 +124,23 @@ class Strangers:
         self._sleeps = False
         self._wake()
 
-    def _accept(self, until: float) -> None:
-        """Accept strangers at one listener after the other."""
+    def _accept(self, until: float) -> float:
+        """Accept strangers at one listener after the other; return when it is now."""
+        now = until - _SHARE
         for _ in range(len(self._listeners)):
             if self._ready >= self._enough:
-                return
+                break
             listener, _none = self._listeners.popitem(last=False)
             if listener.accept_some(until):
                 self._listeners[listener] = None
-            if self._clock() >= until:
-                return
+            now = self._clock()
+            if now >= until:
+                break
+        return now
 
-    def _do_steps(self, until: float) -> None:
-        """Do steps of one network after the other, so that the many of one do not starve those of another."""
+    def _do_steps(self, until: float) -> float:
+        """Do steps of one network after the other, so that the many of one starve nobody; return when it is now."""
+        now = until
         while self._ready:
             network, queue = self._waiting.popitem(last=False)
             stranger = queue.popleft()
@@ -145,5 +151,7 @@ class Strangers:
                 stranger.step()
             except Exception as error:  # noqa: BLE001 - as in the poller: the others' steps never come again
                 self._poller.report(error)
-            if self._clock() >= until:
-                return
+            now = self._clock()
+            if now >= until:
+                break
+        return now
