@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import array
 import asyncio
-import fcntl
 import ipaddress
 import select
 import socket
-import termios
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -28,8 +25,8 @@ from ambassador.server.admission import Gate
 from ambassador.server.pending import Pending
 from ambassador.server.strangers import Strangers
 from tests.support.clock import FakeClock
-from tests.support.deadline import PATIENCE, eventually
-from tests.support.net import LOCAL, final_error, pair, reset
+from tests.support.deadline import eventually
+from tests.support.net import LOCAL, final_error, pair, reset, unread, wait_for_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,8 +117,8 @@ class Client:
         """Send the next bytes, and wait until they are here."""
         self.theirs.sendall(self.stream[self.sent : self.sent + count])
         self.sent = min(self.sent + count, len(self.stream))
-        unread = self.sent - (self.header.size if self.header is not None else 0)
-        eventually(lambda: _unread(self.ours) == unread)
+        left = self.sent - (self.header.size if self.header is not None else 0)
+        eventually(lambda: unread(self.ours) == left)
 
     def look(self) -> None:
         """Expect what the events up to now have to lead to."""
@@ -139,20 +136,6 @@ class Client:
             self.expected.append((End.CLIENT_GONE, "") if self.gone else header)
         elif self.ended or self.gone:
             self.expected.append((End.BAD_PROXY_HEADER, "the connection ended within the header"))
-
-
-def _unread(sock: socket.socket) -> int:
-    """Count the bytes that have come and were not read."""
-    count = array.array("i", [0])
-    fcntl.ioctl(sock, termios.FIONREAD, count)
-    return count[0]
-
-
-def _await(sock: socket.socket, event: int) -> None:
-    """Wait until the kernel has noted an event at a socket, whoever else is told of it."""
-    poll = select.poll()
-    poll.register(sock, event)
-    assert poll.poll(PATIENCE * 1000)
 
 
 class AdmissionMachine(RuleBasedStateMachine):
@@ -216,11 +199,11 @@ class AdmissionMachine(RuleBasedStateMachine):
         if gone:
             reset(client.theirs)
             client.gone = True
-            _await(client.ours, select.POLLHUP)
+            wait_for_event(client.ours, select.POLLHUP)
         else:
             client.theirs.shutdown(socket.SHUT_WR)
             client.ended = True
-            _await(client.ours, select.POLLRDHUP)
+            wait_for_event(client.ours, select.POLLRDHUP)
 
     @precondition(lambda self: self.which(lambda client: client.pending))
     @rule(data=st.data())
@@ -285,7 +268,7 @@ class AdmissionMachine(RuleBasedStateMachine):
         for client in self.which(lambda client: not client.gone):
             if client.header is not None:
                 follows = client.stream[client.header.size : client.sent]
-                assert _unread(client.ours) == len(follows)
+                assert unread(client.ours) == len(follows)
                 assert not follows or client.ours.recv(1 << 16, socket.MSG_PEEK) == follows
 
     def teardown(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import contextlib
 import errno
 import fcntl
@@ -12,6 +13,7 @@ import select
 import socket
 import struct
 import tempfile
+import termios
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -152,3 +154,17 @@ def black_hole(host: str = LOCAL, port: int = 0) -> Iterator[int]:
         else:
             raise AssertionError("the queue of a listener does not get full")
         yield port
+
+
+def unread(sock: socket.socket) -> int:
+    """Count the bytes that have come and were not read."""
+    count = array.array("i", [0])
+    fcntl.ioctl(sock, termios.FIONREAD, count)
+    return count[0]
+
+
+def wait_for_event(sock: socket.socket, event: int) -> None:
+    """Wait until the kernel has noted an event at a socket, whoever else is told of it."""
+    poll = select.poll()
+    poll.register(sock, event)
+    assert poll.poll(PATIENCE * 1000)
