@@ -138,7 +138,7 @@ def test_an_answer_has_to_be_whole_in_time(serve: Serve) -> None:
 
     for behave in (hold, drip):
         with pytest.raises(TimeoutError):
-            ask(f"{LOCAL}:{serve(behave).port}", "/readyz", timeout=0.2)
+            ask(f"{LOCAL}:{serve(behave).port}", "/readyz", timeout=0.2, largest=1 << 30)
 
 
 @pytest.mark.parametrize("status", [200, 503])
