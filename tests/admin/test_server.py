@@ -141,11 +141,12 @@ def test_a_connection_is_reset_by_its_number(watch: Watch, serve: Serve) -> None
 def test_a_drain_is_told_with_who_began_it(watch: Watch, workers: dict[str, str]) -> None:
     """The line on a drain that began over the admin address names the address that it came from, and only that one."""
     outside = address_of_this_machine()
-    admin = watch(free_port(), settings={"ADMIN_TOKEN": TOKEN, "DRAIN_DELAY": "60s", **workers}, host="0.0.0.0")
+    admin = watch(free_port(), settings={"ADMIN_TOKEN": TOKEN, **workers}, host="0.0.0.0")
     admin.host = outside
     assert admin.ask("/drain", "POST", {"Authorization": f"Bearer {TOKEN}"}).status == 202
     (told,) = admin.ambassador.wait_for("ambassador.draining")
     assert (told["reason"], told["by"]) == ("admin", outside)
+    assert admin.ambassador.exit_code() == 0
 
 
 def test_what_is_not_there_is_404_and_what_is_wrong_405(watch: Watch) -> None:
