@@ -58,8 +58,7 @@ class Crowd:
         }  # fmt: skip
         return {
             "version": "1", "state": "serving", "workers": 1, "uptime": 90000.0, "limit": 20_000, "live": MANY,
-            "dropped_lines": 0, "pipes_lent": 0, "turns": route["connect"],
-            "longest_turn": 0.0, "routes": [route],
+            "dropped_lines": 0, "pipes_lent": 0, "turns": route["connect"], "longest_turn": 0.0, "routes": [route],
         }  # fmt: skip
 
     async def connections(self, limit: int, route: str | None = None) -> ConnectionsReport:
