@@ -102,4 +102,10 @@ class SharingListener(Listener):
         self._waits = False
         self._credit = _THEN_ACCEPTED
         self.accept()
-        self._credit = 0
+
+    def accept_some(self, until: float) -> bool:
+        """Accept as any listener does; what is left of a credit is not for those who come later."""
+        more = super().accept_some(until)
+        if not more:
+            self._credit = 0
+        return more

@@ -234,7 +234,9 @@ def test_every_sample_is_named_by_the_contract(watch: Watch, serve: Serve) -> No
     admin = watch(serve(echo).port)
     names = {name for name, _ in admin.metrics() if not name.startswith("process_")}
     histograms = {
-        f"ambassador_{name}_seconds_{part}" for name in ("connect", "connection") for part in ("bucket", "count", "sum")
+        f"ambassador_{name}_seconds_{part}"
+        for name in ("connect", "connection", "turn")
+        for part in ("bucket", "count", "sum")
     }
     assert names == histograms | {
         "ambassador_info", "ambassador_connections_total", "ambassador_connections_active", "ambassador_bytes_total",

@@ -128,7 +128,7 @@ def test_during_the_delay_it_accepts_and_is_not_ready(ambassador: Launch, serve:
 
 def test_clients_in_the_queue_are_not_reset_by_the_drain(ambassador: Launch, serve: Serve) -> None:
     """A client whose handshake was complete when the drain began is served, though its accept had not come yet."""
-    one_a_turn = patch("ambassador.server.listener", _ACCEPTS_A_TURN=1)
+    one_a_turn = patch("ambassador.server.strangers", _SHARE=0)
     running = ambassador(serve(echo).port, prelude=one_a_turn, settings={"DRAIN_TIMEOUT": "1h"})
     running.signal(signal.SIGSTOP)
     clients = [running.connect() for _ in range(20)]
