@@ -86,6 +86,8 @@ def _route(source: str, word: str) -> Explicit:
     if published := _PUBLISHED.fullmatch(word):
         raise Invalid("missing = after LISTEN", "write {}={}:{}".format(*map(shown, published.groups())))
     listen, mark, upstream = word.rpartition("=")
+    if "?" in listen:  # what follows the = is a query's, and may be a secret: not to be repeated in advice
+        raise Invalid("unexpected path or query", "write LISTEN=HOST:PORT, or HOST:PORT")
     if mark and not listen:
         raise Invalid("missing LISTEN before the =", "write LISTEN=HOST:PORT, or HOST:PORT")
     addresses = list(dict.fromkeys(map(_upstream, upstream.split(","))))

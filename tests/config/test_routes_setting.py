@@ -130,3 +130,13 @@ def test_password_in_a_route_is_never_shown() -> None:
     assert [str(problem) for problem in problems] == [
         "AMBASSADOR_ROUTES=***@a:1: unexpected user or password; write HOST:PORT"
     ]
+
+
+def test_what_stands_in_a_query_is_never_shown() -> None:
+    """A query is masked, and no advice repeats what follows its `=`."""
+    _, problems = explicit_routes("80=http:/a/?token=hunter2 b:1?token=hunter2:2", [])
+
+    assert [str(problem) for problem in problems] == [
+        "AMBASSADOR_ROUTES=80=http:/a/?***: unexpected path or query; write LISTEN=HOST:PORT, or HOST:PORT",
+        "AMBASSADOR_ROUTES=b:1?***: unexpected path or query; write LISTEN=HOST:PORT, or HOST:PORT",
+    ]
