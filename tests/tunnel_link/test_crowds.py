@@ -88,7 +88,7 @@ def test_a_stalled_stranger_does_not_keep_a_stop_from_coming(join: Join) -> None
     with pair.source.connect() as stranger:
         stranger.setblocking(False)  # noqa: FBT003 - the name of it
         pair.source.stop()
-        assert is_reset(stranger)
+        assert Resets().has(stranger)
 
 
 # A prelude: a stranger's step takes as long as a signature by a very long key, and is told.
