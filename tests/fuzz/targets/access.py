@@ -31,12 +31,16 @@ def check(data: bytes) -> None:
     headers = {name: value.strip() for name, mark, value in (line.partition(":") for line in lines) if mark}
     if token and not re.fullmatch("[!-~]{16,}", token):
         return  # no setting: config.parsers.admin_token
+    try:
+        address = ipaddress.ip_address(peer)
+    except ValueError:
+        return  # no socket's
     refused = refusal(method, peer, headers, token=token or None)
     if refused is not None:
         assert refused.status in {401, 403}
         assert not token or token not in refused.reason
         return
-    local = _is_loopback(peer)
+    local = ((address.version == 6 and address.ipv4_mapped) or address).is_loopback
     if local and "Host" in headers:
         host = urllib.parse.urlsplit(f"//{headers['Host']}").hostname or ""
         assert host == "localhost" or ipaddress.ip_address(host)
@@ -45,11 +49,3 @@ def check(data: bytes) -> None:
     assert headers.get("Sec-Fetch-Site", "none") in {"none", "same-origin"}
     assert headers.get("Origin", f"://{headers.get('Host')}").endswith(f"://{headers.get('Host')}")
     assert local or (token and headers["Authorization"].split()[1:] == [token])
-
-
-def _is_loopback(peer: str) -> bool:
-    try:
-        address = ipaddress.ip_address(peer)
-    except ValueError:  # no socket has one, but nobody gets more by it
-        return False
-    return ((address.version == 6 and address.ipv4_mapped) or address).is_loopback
