@@ -110,6 +110,10 @@ def _secrets_are_secret(environ: dict[str, str], arguments: list[str], hosts: st
             shown.append(_ROUTES_SECRETS.sub("", value))
         elif re.fullmatch(r"[!-~]+_PORT_\d+_TCP", name):
             shown.append(_LINK_SECRETS.sub("", value))
+        elif name.endswith("_FILE") and _FILES in value:
+            # What a setting's file holds is quoted where it is wrong, as the setting's value would be.
+            fit = {"AMBASSADOR_ADMIN_TOKEN_FILE": value, "AMBASSADOR_ROUTES_FILE": f"{_FILES}/routes"}
+            shown.append(value if fit.get(name) == value else _SECRET)
         elif name != "AMBASSADOR_ADMIN_TOKEN":
             shown.append(value)
     return _SECRET not in "\n".join(shown)
