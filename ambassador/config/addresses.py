@@ -85,8 +85,7 @@ def upstream_address(text: str, *, scheme: str = "", port: str = "PORT") -> Addr
     """
     clean = re.split(r"[/?#]", text, maxsplit=1)[0]
     if clean != text:
-        right = clean if _is_upstream(clean) else f"HOST:{port}"
-        raise Invalid("unexpected path or query", f"write {scheme}{right}")
+        raise Invalid("unexpected path or query", f"write {scheme}{_in_order(clean) or f'HOST:{port}'}")
     host, port_text = ("", text) if _is_number(text) else _split(text, scheme=scheme, port=port)
     if not host:
         raise Invalid("missing host", f"write {scheme}HOST:{port_text if _is_port(port_text) else port}")
@@ -179,12 +178,12 @@ def _is_port(text: str) -> bool:
     return True
 
 
-def _is_upstream(text: str) -> bool:
+def _in_order(text: str) -> str:
+    """Write an upstream as it is used, without the characters that nobody sees; empty if it is none."""
     try:
-        upstream_address(text)
+        return str(upstream_address(text))
     except Invalid:
-        return False
-    return True
+        return ""
 
 
 def _without_zone(address: str) -> str:

@@ -77,6 +77,7 @@ def test_international_name_is_asked_for_as_name_servers_know_it(text: str, name
         ("fe80::1%lo:80", "unexpected zone '%lo'", "write the address without its zone"),
         ("fd00::1:٣", "IPv6 address without brackets", "write tcp://[fd00::1]:6379"),
         ("redis:6379/", "unexpected path or query", "write tcp://redis:6379"),
+        ("re\ufeffdis:6379/", "unexpected path or query", "write tcp://redis:6379"),
         ("redis/0", "unexpected path or query", "write tcp://HOST:6379"),
         ("redis:6379?db=0", "unexpected path or query", "write tcp://redis:6379"),
         ("fd00::1:6379", "IPv6 address without brackets", "write tcp://[fd00::1]:6379"),
