@@ -116,6 +116,15 @@ def final_error(sock: socket.socket) -> type[OSError] | None:
     return None
 
 
+def turned_away(port: int, host: str = LOCAL) -> bool:
+    """Tell whether whoever accepts at *port* resets at once, which may come to light before connect(2) has returned."""
+    try:
+        with connect(port, host) as client:
+            return final_error(client) is ConnectionResetError
+    except ConnectionResetError:
+        return True
+
+
 @contextlib.contextmanager
 def perhaps_reset() -> Iterator[None]:
     """Take a reset by the other side for one way in which a block may end; shutdown calls it ENOTCONN."""
